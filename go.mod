@@ -1,0 +1,17 @@
+module github.com/henrylee2cn/teleport
+
+go 1.25.0
+
+require (
+	github.com/golang/protobuf v1.5.4
+	github.com/henrylee2cn/goutil v0.0.0-20210127050712-89660552f6f8
+	github.com/json-iterator/go v1.1.12
+	github.com/valyala/bytebufferpool v1.0.0
+	google.golang.org/protobuf v1.36.11
+)
+
+require (
+	github.com/henrylee2cn/ameda v1.4.8 // indirect
+	github.com/modern-go/concurrent v0.0.0-20180228061459-e0a39a4cb421 // indirect
+	github.com/modern-go/reflect2 v1.0.2 // indirect
+)
