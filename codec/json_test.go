@@ -1,0 +1,117 @@
+package codec_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/henrylee2cn/teleport/codec"
+)
+
+type person struct {
+	Name string   `json:"name"`
+	Age  int      `json:"age,omitempty"`
+	Tags []string `json:"tags,omitempty"`
+}
+
+func TestJSONRoundTrip(t *testing.T) {
+	tests := []struct {
+		in   interface{}
+		want string
+		out  interface{}
+	}{
+		{person{"é<\n", 3, []string{"a"}}, `{"name":"é\u003c\n","age":3,"tags":["a"]}`, new(person)},
+		{map[string]int{"b": 2, "a": 1}, `{"a":1,"b":2}`, new(map[string]int)},
+		{"s", `"s"`, new(string)},
+		{[]byte("abc"), `"YWJj"`, new([]byte)},
+		{[2]int{1, 2}, `[1,2]`, new([2]int)},
+		{json.Number("12.50"), `12.50`, new(json.Number)},
+	}
+	for _, tt := range tests {
+		data, err := codec.JsonCodec{}.Marshal(tt.in)
+		if err != nil || string(data) != tt.want {
+			t.Errorf("marshal %T: got %s, %v, want %s", tt.in, data, err, tt.want)
+		}
+		if err := (codec.JsonCodec{}).Unmarshal(data, tt.out); err != nil {
+			t.Errorf("unmarshal %s: %v", data, err)
+		}
+		if got := reflect.ValueOf(tt.out).Elem().Interface(); !reflect.DeepEqual(got, tt.in) {
+			t.Errorf("got %#v, want %#v", got, tt.in)
+		}
+	}
+}
+
+func TestJSONNothing(t *testing.T) {
+	if data, err := (codec.JsonCodec{}).Marshal(nil); string(data) != "null" || err != nil {
+		t.Errorf("marshal nil: got %s, %v, want null", data, err)
+	}
+	p := person{Name: "kept"}
+	for _, data := range [][]byte{nil, {}} {
+		if err := (codec.JsonCodec{}).Unmarshal(data, &p); err != nil || p.Name != "kept" {
+			t.Errorf("no data: got %v, %v, want no change", p, err)
+		}
+	}
+	var empty struct{}
+	if err := (codec.JsonCodec{}).Unmarshal([]byte(`{"a":1}`), &empty); err != nil {
+		t.Errorf("into *struct{}: %v", err)
+	}
+}
+
+func TestJSONErrors(t *testing.T) {
+	if _, err := (codec.JsonCodec{}).Marshal(make(chan int)); err == nil || !strings.Contains(err.Error(), "chan int") {
+		t.Errorf("marshal a channel: got %v, want an error that names the type", err)
+	}
+	for _, data := range []string{"x", " ", `{"name":1}`, `{"name":"a"} x`, `{"name":"a"}{}`, strings.Repeat("[", 100000)} {
+		if err := (codec.JsonCodec{}).Unmarshal([]byte(data), new(person)); err == nil || !strings.Contains(err.Error(), "*codec_test.person") {
+			t.Errorf("unmarshal %.20q: got %v, want an error that names the type", data, err)
+		}
+	}
+}
+
+func TestJSONTruncated(t *testing.T) {
+	whole := `{"name":"x\u00e9y","age":123,"tags":["a","b"],"other":[{"k":null},true,false,1.5e3]}`
+	for n := 1; n < len(whole); n++ {
+		for _, v := range []interface{}{new(person), new(interface{}), new(json.RawMessage), new(map[string]json.RawMessage)} {
+			if err := (codec.JsonCodec{}).Unmarshal([]byte(whole[:n]), v); err == nil {
+				t.Errorf("%s into %T: got no error", whole[:n], v)
+			}
+		}
+	}
+}
+
+func FuzzJSONUnmarshal(f *testing.F) {
+	for _, seed := range []string{"", "null", `{"name":"a","age":1,"tags":["x"]}`, `[1,2.5e3,"\u0041"]`, `{"a":{"b":[{}]}}`, `"`, "[[[["} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, v := range []interface{}{new(person), new(interface{}), new(json.RawMessage), new(everything), new([]byte), new(map[string]int)} {
+			if err := (codec.JsonCodec{}).Unmarshal(data, v); err != nil {
+				continue
+			}
+			if _, err := (codec.JsonCodec{}).Marshal(v); err != nil && json.Valid(data) {
+				t.Logf("%q made a %T that cannot be marshaled: %v", data, v, err)
+			}
+		}
+	})
+}
+
+func BenchmarkJSON(b *testing.B) {
+	p := person{Name: "name", Age: 30, Tags: []string{"a", "b"}}
+	data, err := codec.JsonCodec{}.Marshal(&p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("Marshal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = codec.JsonCodec{}.Marshal(&p)
+		}
+	})
+	b.Run("Unmarshal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = codec.JsonCodec{}.Unmarshal(data, &p)
+		}
+	})
+}
