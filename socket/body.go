@@ -1,0 +1,221 @@
+package socket
+
+import (
+	"fmt"
+
+	"github.com/henrylee2cn/teleport/codec"
+	"github.com/valyala/bytebufferpool"
+)
+
+// Body is the part of a Packet that carries the user's value.
+type Body interface {
+	// BodyCodec returns the id of the body's codec.
+	BodyCodec() byte
+	// SetBodyCodec sets the id of the body's codec.
+	SetBodyCodec(bodyCodec byte)
+	// Body returns the body.
+	Body() interface{}
+	// SetBody sets the body.
+	SetBody(body interface{})
+	// SetNewBody sets the function that makes the body to decode into.
+	SetNewBody(newBodyFunc NewBodyFunc)
+	// MarshalBody returns the encoded body.
+	MarshalBody() ([]byte, error)
+	// UnmarshalNewBody decodes into a body made by the NewBodyFunc.
+	UnmarshalNewBody(bodyBytes []byte) error
+	// UnmarshalBody decodes into the body, or one made by the NewBodyFunc.
+	UnmarshalBody(bodyBytes []byte) error
+}
+
+// NewBodyFunc makes the value to decode a body into, by what the header says.
+// Returning nil means that the body is not wanted.
+type NewBodyFunc func(seq uint64, ptype byte, uri string) interface{}
+
+// BodyCodec returns the id of the body's codec; 0 is none.
+func (p *Packet) BodyCodec() byte { return p.bodyCodec }
+
+// SetBodyCodec sets the id of the body's codec.
+func (p *Packet) SetBodyCodec(bodyCodec byte) { p.bodyCodec = bodyCodec }
+
+// Body returns the body.
+func (p *Packet) Body() interface{} { return p.body }
+
+// SetBody sets the body. For a packet to be read it must be a pointer.
+func (p *Packet) SetBody(body interface{}) { p.body = body }
+
+// SetNewBody sets the function that makes the body to decode into, for a
+// packet to be read.
+func (p *Packet) SetNewBody(newBodyFunc NewBodyFunc) { p.newBodyFunc = newBodyFunc }
+
+// MarshalBody returns the encoded body.
+//
+// A []byte or *[]byte is the encoded body already, whatever the codec. Any
+// other body without a codec gets the one of GetDefaultBodyCodec. A nil body
+// is what the codec makes of nil (null in JSON), and empty without a codec.
+func (p *Packet) MarshalBody() ([]byte, error) {
+	switch body := p.body.(type) {
+	case nil:
+		if p.bodyCodec == codec.NilCodecId {
+			return nil, nil
+		}
+	case []byte:
+		return body, nil
+	case *[]byte:
+		if body == nil {
+			return nil, nil
+		}
+		return *body, nil
+	}
+	if p.bodyCodec == codec.NilCodecId {
+		p.bodyCodec = GetDefaultBodyCodec().Id()
+	}
+	c, err := codec.Get(p.bodyCodec)
+	if err != nil {
+		return nil, err
+	}
+	b, err := marshal(c, p.body)
+	if err != nil {
+		return nil, fmt.Errorf("socket: encode a body of type %T with codec %q: %w", p.body, c.Name(), err)
+	}
+	return b, nil
+}
+
+// marshal runs code of the user, which may panic.
+func marshal(c codec.Codec, v interface{}) (b []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c.Marshal(v)
+}
+
+// UnmarshalNewBody decodes bodyBytes into a body made by the NewBodyFunc, and
+// drops them when there is none.
+func (p *Packet) UnmarshalNewBody(bodyBytes []byte) error {
+	if p.hold {
+		p.keepBody(bodyBytes)
+		return nil
+	}
+	p.body = nil
+	return p.UnmarshalBody(bodyBytes)
+}
+
+// UnmarshalBody decodes bodyBytes into Body(), or when that is nil into what
+// the NewBodyFunc makes; without either they are dropped. A *[]byte gets a
+// copy of the bytes, whatever the codec. An empty body changes nothing. The
+// sequence number, type, URI and codec must be set before.
+//
+// bodyBytes is not used after the call.
+func (p *Packet) UnmarshalBody(bodyBytes []byte) error {
+	if p.hold {
+		p.keepBody(bodyBytes)
+		return nil
+	}
+	if !p.copiesBody() {
+		bodyBytes = append([]byte(nil), bodyBytes...)
+	}
+	return p.decodeBody(bodyBytes)
+}
+
+// decodeBody lets the decoded body alias b only if the codec does not copy.
+func (p *Packet) decodeBody(b []byte) error {
+	if p.body == nil && p.newBodyFunc != nil {
+		p.body = p.newBodyFunc(p.seq, p.ptype, p.uri)
+	}
+	switch body := p.body.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		if body != nil {
+			*body = append((*body)[:0:0], b...)
+		}
+		return nil
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	c, err := codec.Get(p.bodyCodec)
+	if err != nil {
+		return err
+	}
+	if err := unmarshal(c, b, p.body); err != nil {
+		return fmt.Errorf("socket: decode a body of %d bytes with codec %q into %T: %w", len(b), c.Name(), p.body, err)
+	}
+	return nil
+}
+
+// unmarshal runs code of the user, which may panic.
+func unmarshal(c codec.Codec, b []byte, v interface{}) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c.Unmarshal(b, v)
+}
+
+// copiesBody reports whether what is decoded never aliases the bytes.
+func (p *Packet) copiesBody() bool {
+	c, err := codec.Get(p.bodyCodec)
+	return err != nil || codec.CopiesData(c)
+}
+
+// HoldBody makes UnmarshalBody and UnmarshalNewBody keep the bytes instead of
+// decoding them, so that a goroutine other than the reader can decode them
+// later, with DecodeBody. Package tp reads every packet so.
+func (p *Packet) HoldBody() { p.hold = true }
+
+// HeldBody returns the bytes of a held body. They are valid until
+// ReleaseBody, DecodeBody or Reset: use TakeBody to keep them.
+func (p *Packet) HeldBody() []byte { return p.held }
+
+// DecodeBody decodes a held body as UnmarshalBody would have, and releases it.
+func (p *Packet) DecodeBody() error {
+	if p.frame != nil && !p.copiesBody() {
+		p.frame = nil // what is decoded may alias it: it is the user's now
+	}
+	err := p.decodeBody(p.held)
+	p.ReleaseBody()
+	return err
+}
+
+// TakeBody returns the bytes of a held body. They belong to the caller.
+func (p *Packet) TakeBody() []byte {
+	b := p.held
+	if b == nil {
+		b = []byte{}
+	}
+	p.held, p.frame = nil, nil
+	return b
+}
+
+// ReleaseBody gives up a held body without decoding it.
+func (p *Packet) ReleaseBody() {
+	if p.frame != nil {
+		putBuffer(p.frame)
+	}
+	p.held, p.frame = nil, nil
+}
+
+// keepBody holds a copy: a Proto may use its buffer again at once.
+func (p *Packet) keepBody(b []byte) {
+	p.ReleaseBody()
+	if len(b) == 0 {
+		return
+	}
+	frame := getBuffer()
+	frame.B = append(frame.B[:0], b...)
+	p.held, p.frame = frame.B, frame
+}
+
+// adoptBody is UnmarshalBody for our own Protos, which hand over the pooled
+// frame that body is a part of. A nil frame means that body is not pooled.
+func (p *Packet) adoptBody(body []byte, frame *bytebufferpool.ByteBuffer) error {
+	p.ReleaseBody()
+	p.held, p.frame = body, frame
+	if p.hold {
+		return nil
+	}
+	return p.DecodeBody()
+}

@@ -1,0 +1,29 @@
+package socket
+
+import (
+	"fmt"
+	"net"
+)
+
+// ErrProactivelyCloseSocket says that this side has closed the Socket. It
+// matches net.ErrClosed.
+var ErrProactivelyCloseSocket = fmt.Errorf("socket: closed by this side: %w", net.ErrClosed)
+
+// Close closes the Conn at once: what is queued is lost, and what the other
+// side sent and nobody read makes the kernel reset the connection. Flush,
+// CloseWrite and reading to io.EOF come first where that matters. Closing
+// again does nothing.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	c.out.fail(ErrProactivelyCloseSocket)
+	return c.conn.Close()
+}
+
+// CloseWrite tells the other side that nothing more will come, after what the
+// kernel has. It reports false when the conn cannot (net.Pipe).
+func (c *Conn) CloseWrite() bool {
+	half, ok := c.conn.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}

@@ -1,0 +1,330 @@
+package socket
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/henrylee2cn/goutil"
+	"github.com/valyala/bytebufferpool"
+)
+
+// Options are the settings of a Conn. The zero value suits a Socket that is
+// used alone.
+type Options struct {
+	// PacketLimit is the greatest packet in bytes, read and written; 0 means
+	// PacketSizeLimit().
+	PacketLimit uint32
+	// FrameTimeout bounds the arrival of a frame once it has begun; 0 means
+	// no bound, and that read deadlines are the caller's.
+	FrameTimeout time.Duration
+	// QueueLimit is how many bytes may wait to be written before a writer has
+	// to wait; 0 means 1 MiB. A frame is admitted while less is queued before
+	// it.
+	QueueLimit int
+	// Go runs fn in another goroutine; nil means a go statement.
+	Go func(fn func())
+	// OnWriteError is called once, when a write has failed and the Conn is of
+	// no more use, by the goroutine that wrote.
+	OnWriteError func(error)
+}
+
+const (
+	defaultQueueLimit = 1 << 20
+	// queueReserve is what the reader may queue above QueueLimit, for it
+	// never waits.
+	queueReserve = 256 << 10
+)
+
+// Conn is the Socket that NewSocket returns, with what a session layer needs
+// beyond it: writes that do not wait for the kernel, and deadlines.
+//
+// One goroutine reads it. Any number may write: their frames gather in an
+// outgoing queue, and one of the writers, the flusher, gives it to the
+// kernel for all, in as few calls as it can. No goroutine belongs to a Conn.
+// While it waits for bytes, a TCP or unix Conn holds no buffer.
+type Conn struct {
+	conn     net.Conn
+	opt      Options
+	proto    Proto
+	appender FrameAppender // proto, if it needs no stage
+	raw      syscall.RawConn
+
+	readTimeout  atomic.Int64
+	writeTimeout atomic.Int64
+	closed       atomic.Bool // this side closed it
+
+	idMu   sync.Mutex // protects following
+	id     string
+	public goutil.Map
+
+	in inbox
+
+	packMu sync.Mutex // one Pack at a time; protects following
+	stage  []byte     // what a Proto that is no FrameAppender has written
+
+	out outbox
+}
+
+var _ Socket = new(Conn)
+
+// NewConn returns a Conn on c, as NewSocket does.
+func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
+	if opt.QueueLimit <= 0 {
+		opt.QueueLimit = defaultQueueLimit
+	}
+	if opt.Go == nil {
+		opt.Go = func(fn func()) { go fn() }
+	}
+	tuneTCP(c)
+	s := &Conn{conn: c, opt: opt, raw: rawConn(c)}
+	if s.raw != nil {
+		s.in.ready = s.in.readReady // made once: a closure a read would cost an allocation
+	}
+	newProto := DefaultProtoFunc()
+	if len(protoFunc) > 0 && protoFunc[0] != nil {
+		newProto = protoFunc[0]
+	}
+	s.proto = newProto(protoStream{s})
+	s.appender, _ = s.proto.(FrameAppender)
+	return s
+}
+
+// rawConn returns the conn's file descriptor access, or nil. A type that
+// merely embeds a *net.TCPConn has its SyscallConn too, and would be bypassed.
+func rawConn(c net.Conn) syscall.RawConn {
+	var sc syscall.Conn
+	switch c := c.(type) {
+	case *net.TCPConn:
+		sc = c
+	case *net.UnixConn:
+		sc = c
+	default:
+		return nil
+	}
+	if !canReadRaw {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// protoStream is the io.ReadWriter of a Proto.
+type protoStream struct{ c *Conn }
+
+func (s protoStream) Read(b []byte) (int, error) { return s.c.readBuffered(b) }
+
+// Write adds to the frame being packed; packMu is held by pack.
+func (s protoStream) Write(b []byte) (int, error) {
+	s.c.stage = append(s.c.stage, b...)
+	return len(b), nil
+}
+
+// Proto returns the packet format of this Conn.
+func (c *Conn) Proto() Proto { return c.proto }
+
+// NetConn returns the conn below. Reading or writing it breaks the Conn.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// LocalAddr returns the local address.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the address of the other side.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// SetDeadline sets both deadlines, as net.Conn does.
+func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
+
+// SetReadDeadline sets the read deadline, as net.Conn does.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the write deadline, as net.Conn does. A write that
+// it cuts off ends the Conn: half a frame may be out.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// SetReadTimeout bounds the silence between two packets; 0 or less, the
+// default, does not, and leaves read deadlines to the caller unless there is
+// a FrameTimeout. It takes effect with the next wait.
+func (c *Conn) SetReadTimeout(d time.Duration) { c.readTimeout.Store(int64(max(d, 0))) }
+
+// ReadTimeout returns what SetReadTimeout set.
+func (c *Conn) ReadTimeout() time.Duration { return time.Duration(c.readTimeout.Load()) }
+
+// SetWriteTimeout bounds each write of at most 64 KiB to the kernel, and the
+// wait for room in the outgoing queue; 0 or less, the default, does not, and
+// leaves write deadlines to the caller.
+func (c *Conn) SetWriteTimeout(d time.Duration) { c.writeTimeout.Store(int64(max(d, 0))) }
+
+// WriteTimeout returns what SetWriteTimeout set.
+func (c *Conn) WriteTimeout() time.Duration { return time.Duration(c.writeTimeout.Load()) }
+
+// Public returns the map of the user's own values on this Conn.
+func (c *Conn) Public() goutil.Map {
+	c.idMu.Lock()
+	defer c.idMu.Unlock()
+	if c.public == nil {
+		c.public = goutil.RwMap()
+	}
+	return c.public
+}
+
+// PublicLen returns how many values Public holds.
+func (c *Conn) PublicLen() int {
+	c.idMu.Lock()
+	defer c.idMu.Unlock()
+	if c.public == nil {
+		return 0
+	}
+	return c.public.Len()
+}
+
+// Id returns the id; by default it is the remote address.
+func (c *Conn) Id() string {
+	c.idMu.Lock()
+	defer c.idMu.Unlock()
+	if c.id == "" {
+		return c.conn.RemoteAddr().String()
+	}
+	return c.id
+}
+
+// SetId sets the id.
+func (c *Conn) SetId(id string) {
+	c.idMu.Lock()
+	defer c.idMu.Unlock()
+	c.id = id
+}
+
+// ReadPacket reads the next packet: see Socket. A body that was to be held
+// (Packet.HoldBody) is kept undecoded.
+func (c *Conn) ReadPacket(p *Packet) error {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.in.begun, c.in.frameTimed = false, false
+	p.resetHeader()
+	p.limit = c.opt.PacketLimit
+	err := c.unpack(p)
+	if err != nil && c.closed.Load() {
+		return ErrProactivelyCloseSocket
+	}
+	return err
+}
+
+// unpack runs a Proto, which may be the user's and panic.
+func (c *Conn) unpack(p *Packet) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("socket: Unpack panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return c.proto.Unpack(p)
+}
+
+// WritePacket packs the packet and returns when the kernel has all its bytes.
+func (c *Conn) WritePacket(p *Packet) error {
+	target, err := c.queuePacket(p, true)
+	if err != nil {
+		return err
+	}
+	return c.waitWritten(p.Context(), target)
+}
+
+// QueuePacket packs the packet and queues its frame. Nil means queued: the
+// frame will be written unless the Conn fails before. It waits while the
+// queue is full, at most the write timeout and the packet's context.
+func (c *Conn) QueuePacket(p *Packet) error {
+	_, err := c.queuePacket(p, true)
+	return err
+}
+
+// QueuePacketNoWait is QueuePacket for the goroutine that reads, which must
+// never wait. It may use a reserve of 256 KiB above the queue limit, beyond
+// which it fails with ErrQueueFull. The frame leaves when the reader next
+// waits for bytes, or with those of other writers, or by FlushSoon.
+func (c *Conn) QueuePacketNoWait(p *Packet) error {
+	_, err := c.queuePacket(p, false)
+	return err
+}
+
+func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
+	p.limit = c.opt.PacketLimit
+	ctx := p.ctx
+	if c.appender == nil {
+		return c.stagePacket(ctx, p, wait)
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	frame, err := c.appendFrame(buf, p)
+	if err != nil {
+		return 0, err
+	}
+	target, flusher, err := c.out.commit(c, ctx, frame, wait)
+	if flusher {
+		c.flushFor(wait)
+	}
+	return target, err
+}
+
+func (c *Conn) appendFrame(buf *bytebufferpool.ByteBuffer, p *Packet) (frame []byte, err error) {
+	defer recoverPack(&err)
+	frame, err = c.appender.AppendFrame(buf.B[:0], p)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPack, err)
+	}
+	buf.B = frame
+	return frame, nil
+}
+
+// stagePacket packs with a Proto that writes to its io.ReadWriter. Committing
+// under packMu keeps the frames in the order of their Packs, which a Proto
+// with state (a cipher, a dictionary) depends on. All waiting is done without
+// packMu, which the reader needs too.
+func (c *Conn) stagePacket(ctx context.Context, p *Packet, wait bool) (target uint64, err error) {
+	if err := c.out.waitRoom(c, ctx, wait); err != nil {
+		return 0, err
+	}
+	target, flusher, err := c.packAndCommit(p, wait)
+	if flusher {
+		c.flushFor(wait)
+	}
+	return target, err
+}
+
+func (c *Conn) packAndCommit(p *Packet, wait bool) (target uint64, flusher bool, err error) {
+	c.packMu.Lock()
+	defer c.packMu.Unlock()
+	c.stage = c.stage[:0]
+	if err := c.pack(p); err != nil {
+		return 0, false, err
+	}
+	if limit := p.SizeLimit(); uint64(len(c.stage)) > uint64(limit) {
+		return 0, false, fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(c.stage)), limit))
+	}
+	target, flusher, err = c.out.commitAdmitted(c.stage, wait)
+	if cap(c.stage) > maxPooledBuffer {
+		c.stage = nil
+	}
+	return target, flusher, err
+}
+
+func (c *Conn) pack(p *Packet) (err error) {
+	defer recoverPack(&err)
+	if err := c.proto.Pack(p); err != nil {
+		return fmt.Errorf("%w: %w", ErrPack, err)
+	}
+	return nil
+}
+
+func recoverPack(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: panic: %v\n%s", ErrPack, r, debug.Stack())
+	}
+}

@@ -1,0 +1,228 @@
+package socket
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+// FastProto is the default protocol, byte for byte that of teleport v3 of
+// December 2017, so that its programs and ours can talk. All integers are
+// big-endian:
+//
+//	uint32  size          whole frame, including these 4 bytes
+//	byte    'f'           protocol id
+//	byte    n             number of transfer filters
+//	n bytes filter ids    outermost first
+//	--- the rest is what the filters made; undone in order, it is: ---
+//	uint64  seq
+//	byte    ptype
+//	uint32  length, then the uri
+//	uint32  length, then the meta, urlencoded k=v&k=v
+//	byte    body codec
+//	rest    body
+//
+// Its AppendFrame may be called by many goroutines at once, Unpack by one.
+type FastProto struct {
+	rw   io.ReadWriter
+	head [6]byte // of the frame being unpacked: size, id, number of filters
+}
+
+const (
+	fastID = 'f'
+	// fastPrefix is what stands before the filter ids: size, id, count.
+	fastPrefix = 4 + 1 + 1
+	// fastFixed is what a packet has without uri, meta and body:
+	// seq, ptype, two lengths, codec.
+	fastFixed = 8 + 1 + 4 + 4 + 1
+)
+
+var _ FrameAppender = new(FastProto)
+
+// NewFastProto is the ProtoFunc of FastProto.
+func NewFastProto(rw io.ReadWriter) Proto { return &FastProto{rw: rw} }
+
+// Version returns 'f' and "fast".
+func (f *FastProto) Version() (byte, string) { return fastID, "fast" }
+
+// Pack writes the packet's frame with one Write.
+func (f *FastProto) Pack(p *Packet) error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	frame, err := f.AppendFrame(buf.B[:0], p)
+	if err != nil {
+		return err
+	}
+	buf.B = frame
+	_, err = f.rw.Write(frame)
+	return err
+}
+
+// AppendFrame appends the packet's frame to dst.
+func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
+	body, err := p.MarshalBody()
+	if err != nil {
+		return dst, err
+	}
+	start := len(dst)
+	if p.xferPipe.Len() == 0 {
+		b := append(dst, 0, 0, 0, 0, fastID, 0)
+		b, err = appendFastPacket(b, p, body)
+		if err != nil {
+			return dst, err
+		}
+		return finishFastFrame(dst, b, start, p)
+	}
+
+	buf := getBuffer()
+	defer putBuffer(buf)
+	plain, err := appendFastPacket(buf.B[:0], p, body)
+	if err != nil {
+		return dst, err
+	}
+	buf.B = plain
+	if limit := p.SizeLimit(); uint64(len(plain)) > uint64(limit) {
+		return dst, exceedError(uint64(len(plain)), limit)
+	}
+	packed, err := p.xferPipe.OnPack(plain)
+	if err != nil {
+		return dst, err
+	}
+	ids := p.xferPipe.Ids()
+	b := append(dst, 0, 0, 0, 0, fastID, byte(len(ids)))
+	b = append(b, ids...)
+	b = append(b, packed...)
+	return finishFastFrame(dst, b, start, p)
+}
+
+func appendFastPacket(b []byte, p *Packet, body []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint64(b, p.seq)
+	b = append(b, p.ptype)
+	if uint64(len(p.uri)) > math.MaxUint32 {
+		return nil, exceedError(uint64(len(p.uri)), p.SizeLimit())
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(p.uri)))
+	b = append(b, p.uri...)
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	if p.meta != nil {
+		b = p.meta.AppendBytes(b)
+	}
+	metaLen := len(b) - at - 4
+	if uint64(metaLen) > math.MaxUint32 {
+		return nil, exceedError(uint64(metaLen), p.SizeLimit())
+	}
+	binary.BigEndian.PutUint32(b[at:], uint32(metaLen))
+	b = append(b, p.bodyCodec)
+	return append(b, body...), nil
+}
+
+// finishFastFrame checks and writes the size of the frame b[start:].
+func finishFastFrame(dst, b []byte, start int, p *Packet) ([]byte, error) {
+	size := uint64(len(b) - start)
+	if limit := p.SizeLimit(); size > uint64(limit) {
+		return dst, exceedError(size, limit)
+	}
+	p.size = uint32(size)
+	binary.BigEndian.PutUint32(b[start:], uint32(size))
+	return b, nil
+}
+
+// Unpack reads one frame.
+func (f *FastProto) Unpack(p *Packet) error {
+	// The size first: a frame that is too short must not make us wait.
+	if _, err := io.ReadFull(f.rw, f.head[:4]); err != nil {
+		return err
+	}
+	size := binary.BigEndian.Uint32(f.head[:4])
+	if size < fastPrefix {
+		return fmt.Errorf("%w: a frame of %d bytes, the shortest has %d", ErrMalformed, size, fastPrefix)
+	}
+	if _, err := io.ReadFull(f.rw, f.head[4:]); err != nil {
+		return unexpectedEOF(err)
+	}
+	if id := f.head[4]; id != fastID {
+		return fmt.Errorf("%w: its id is %#02x, ours is %#02x", ErrProtoUnmatch, id, fastID)
+	}
+	if err := p.SetSize(size); err != nil {
+		return err
+	}
+	rest := int(size) - fastPrefix
+	filters := int(f.head[5])
+	if filters > rest || filters == 0 && rest < fastFixed {
+		return fmt.Errorf("%w: %d filter ids and a packet in %d bytes", ErrMalformed, filters, rest)
+	}
+	frame := getBuffer()
+	if err := readGrowing(f.rw, frame, rest); err != nil {
+		putBuffer(frame)
+		return err
+	}
+	if filters == 0 {
+		return f.parse(p, frame.B, frame)
+	}
+	err := p.xferPipe.AppendWire(frame.B[:filters])
+	var plain []byte
+	if err == nil {
+		plain, err = p.xferPipe.OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
+	}
+	if err != nil {
+		putBuffer(frame)
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	// A filter may give back a part of what it was given, so the frame goes
+	// along with the body.
+	return f.parse(p, plain, frame)
+}
+
+// parse fills the packet from b, which is a part of frame or memory of its
+// own. It takes over the frame.
+func (f *FastProto) parse(p *Packet, b []byte, frame *bytebufferpool.ByteBuffer) error {
+	total := len(b)
+	malformed := func(what string) error {
+		putBuffer(frame)
+		return fmt.Errorf("%w: no room for the %s in a packet of %d bytes", ErrMalformed, what, total)
+	}
+	if len(b) < fastFixed {
+		return malformed("header")
+	}
+	p.seq = binary.BigEndian.Uint64(b)
+	p.ptype = b[8]
+	b = b[9:]
+	uri, b, ok := cutField(b)
+	if !ok {
+		return malformed("uri")
+	}
+	meta, b, ok := cutField(b)
+	if !ok || len(b) == 0 {
+		return malformed("meta")
+	}
+	p.uri = string(uri)
+	if len(meta) > 0 {
+		p.Meta().ParseBytes(meta)
+	}
+	p.bodyCodec = b[0]
+	return p.adoptBody(b[1:], frame)
+}
+
+// cutField cuts a field and its length off the front of b.
+func cutField(b []byte) (field, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	b = b[4:]
+	if n > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}
+
+func unexpectedEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

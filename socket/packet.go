@@ -1,0 +1,238 @@
+package socket
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/henrylee2cn/teleport/utils"
+	"github.com/henrylee2cn/teleport/xfer"
+	"github.com/valyala/bytebufferpool"
+)
+
+// Packet is what travels on a Socket. The zero value is an empty packet.
+//
+// A Packet is not safe for concurrent use, and one that is being written or
+// read must not be touched.
+type Packet struct {
+	seq       uint64
+	ptype     byte
+	uri       string
+	meta      *utils.Args
+	bodyCodec byte
+	body      interface{}
+	// newBodyFunc makes the body to decode into, once the header is known.
+	newBodyFunc NewBodyFunc
+	// xferPipe lists the filters from outermost to innermost.
+	xferPipe xfer.XferPipe
+	// size is that of the whole frame, as last packed or unpacked.
+	size uint32
+	// limit bounds size; 0 is the process's PacketSizeLimit.
+	limit uint32
+	ctx   context.Context
+
+	// A held body: see HoldBody.
+	hold  bool
+	held  []byte
+	frame *bytebufferpool.ByteBuffer // pooled memory that held is a part of, or nil
+}
+
+var (
+	_ Header = new(Packet)
+	_ Body   = new(Packet)
+)
+
+// Header is the part of a Packet that says what it is and where it goes.
+type Header interface {
+	// Seq returns the sequence number.
+	Seq() uint64
+	// SetSeq sets the sequence number.
+	SetSeq(uint64)
+	// Ptype returns the packet type, such as PULL, REPLY or PUSH.
+	Ptype() byte
+	// SetPtype sets the packet type.
+	SetPtype(byte)
+	// Uri returns the URI: a path, and a query after '?'.
+	Uri() string
+	// SetUri sets the URI.
+	SetUri(string)
+	// Meta returns the meta data, never nil.
+	Meta() *utils.Args
+	// SetMeta replaces the meta data.
+	SetMeta(*utils.Args)
+}
+
+// NewPacket returns a packet with the settings applied to it.
+func NewPacket(settings ...PacketSetting) *Packet {
+	p := new(Packet)
+	p.apply(settings)
+	return p
+}
+
+// GetPacket is NewPacket, by its name of teleport v3.
+func GetPacket(settings ...PacketSetting) *Packet {
+	return NewPacket(settings...)
+}
+
+// PutPacket empties a packet that the caller needs no more. In teleport v3 it
+// went to a pool; a Packet can be held by anyone, so here it does not.
+func PutPacket(p *Packet) {
+	if p != nil {
+		p.Reset()
+	}
+}
+
+// Reset empties the packet, then applies the settings.
+func (p *Packet) Reset(settings ...PacketSetting) {
+	p.ReleaseBody()
+	*p = Packet{}
+	p.apply(settings)
+}
+
+func (p *Packet) apply(settings []PacketSetting) {
+	for _, set := range settings {
+		if set != nil {
+			set(p)
+		}
+	}
+}
+
+// resetHeader empties what Unpack fills in. The body, which the reader may
+// have prepared, stays.
+func (p *Packet) resetHeader() {
+	p.ReleaseBody()
+	p.seq, p.ptype, p.uri, p.meta, p.bodyCodec, p.size = 0, 0, "", nil, 0, 0
+	p.xferPipe.Reset()
+}
+
+// Seq returns the sequence number.
+func (p *Packet) Seq() uint64 { return p.seq }
+
+// SetSeq sets the sequence number.
+func (p *Packet) SetSeq(seq uint64) { p.seq = seq }
+
+// Ptype returns the packet type.
+func (p *Packet) Ptype() byte { return p.ptype }
+
+// SetPtype sets the packet type.
+func (p *Packet) SetPtype(ptype byte) { p.ptype = ptype }
+
+// Uri returns the URI.
+func (p *Packet) Uri() string { return p.uri }
+
+// SetUri sets the URI.
+func (p *Packet) SetUri(uri string) { p.uri = uri }
+
+// Meta returns the meta data. It is never nil.
+func (p *Packet) Meta() *utils.Args {
+	if p.meta == nil {
+		p.meta = new(utils.Args)
+	}
+	return p.meta
+}
+
+// HasMeta reports whether there is any meta data, without making room for it.
+func (p *Packet) HasMeta() bool { return p.meta != nil && p.meta.Len() > 0 }
+
+// SetMeta replaces the meta data. The packet uses meta itself, not a copy.
+func (p *Packet) SetMeta(meta *utils.Args) { p.meta = meta }
+
+// XferPipe returns the packet's transfer filters. It is never nil.
+func (p *Packet) XferPipe() *xfer.XferPipe { return &p.xferPipe }
+
+// AppendXferPipeFrom adds the filters of src that the packet does not have.
+func (p *Packet) AppendXferPipeFrom(src *Packet) {
+	if src != nil && src.xferPipe.Len() > 0 {
+		p.xferPipe.AppendFrom(&src.xferPipe)
+	}
+}
+
+// Size returns the size in bytes of the whole frame, as last packed or
+// unpacked.
+func (p *Packet) Size() uint32 { return p.size }
+
+// SetSize records the size in bytes of the whole frame. A Proto calls it
+// before it reads the frame and after it built one. The error wraps
+// ErrExceedPacketSizeLimit and names both numbers.
+func (p *Packet) SetSize(size uint32) error {
+	if limit := p.SizeLimit(); size > limit {
+		return exceedError(uint64(size), limit)
+	}
+	p.size = size
+	return nil
+}
+
+// SizeLimit returns the greatest size in bytes that SetSize accepts: that of
+// the Conn which reads or writes the packet, or PacketSizeLimit().
+func (p *Packet) SizeLimit() uint32 {
+	if p.limit > 0 {
+		return p.limit
+	}
+	return PacketSizeLimit()
+}
+
+// Context returns what WithContext or SetContext put there, or
+// context.Background().
+func (p *Packet) Context() context.Context {
+	if p.ctx == nil {
+		return context.Background()
+	}
+	return p.ctx
+}
+
+// HasContext reports whether a context was set.
+func (p *Packet) HasContext() bool { return p.ctx != nil }
+
+// SetContext sets the context. It bounds the wait of a writer for room in
+// the outgoing queue, and in package tp the whole pull. It does not travel.
+func (p *Packet) SetContext(ctx context.Context) { p.ctx = ctx }
+
+// String returns the packet in one line of JSON. A body that cannot be
+// encoded is described instead.
+func (p *Packet) String() string {
+	b := make([]byte, 0, 128)
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, p.seq, 10)
+	b = append(b, `,"ptype":`...)
+	b = strconv.AppendUint(b, uint64(p.ptype), 10)
+	b = append(b, `,"uri":`...)
+	b = appendJSON(b, p.uri)
+	b = append(b, `,"meta":`...)
+	if p.meta == nil {
+		b = append(b, `""`...)
+	} else {
+		b = appendJSON(b, p.meta.String())
+	}
+	b = append(b, `,"body_codec":`...)
+	b = strconv.AppendUint(b, uint64(p.bodyCodec), 10)
+	b = append(b, `,"body":`...)
+	b = p.appendBodyText(b)
+	b = append(b, `,"size":`...)
+	b = strconv.AppendUint(b, uint64(p.size), 10)
+	return string(append(b, '}'))
+}
+
+func (p *Packet) appendBodyText(b []byte) []byte {
+	body := p.held
+	if body == nil {
+		var err error
+		codecID := p.bodyCodec
+		body, err = p.MarshalBody()
+		p.bodyCodec = codecID
+		if err != nil {
+			return appendJSON(b, err.Error())
+		}
+	}
+	if len(body) > 0 && json.Valid(body) {
+		return append(b, body...)
+	}
+	return appendJSON(b, string(body))
+}
+
+func appendJSON(b []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return append(b, `""`...)
+	}
+	return append(b, quoted...)
+}

@@ -1,0 +1,150 @@
+package socket
+
+import (
+	"io"
+	"sync"
+	"time"
+)
+
+// inbox is the reading half of a Conn.
+type inbox struct {
+	mu sync.Mutex // one reader at a time; protects following
+
+	buf  []byte                // what was read; nil while the conn is idle
+	pool *[readBufferSize]byte // the pooled memory of buf, if it is pooled
+	r, w int                   // buf[r:w] is unread
+
+	begun      bool // the packet being read has begun to arrive
+	frameTimed bool // and its deadline is set
+	timed      bool // a deadline of ours is set
+
+	ready func(fd uintptr) bool // readReady
+	n     int                   // what readReady read
+	err   error                 // what readReady met
+}
+
+// readBuffered is the only place that waits for bytes. What a Proto asks for
+// is served from the buffer; when that is empty the Conn gives it back and
+// waits.
+func (c *Conn) readBuffered(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	in := &c.in
+	if in.r == in.w {
+		if len(b) >= readBufferSize {
+			return c.readDirect(b)
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, in.buf[in.r:in.w])
+	in.r += n
+	in.begun = true
+	return n, nil
+}
+
+// readDirect reads a large body without copying it through the buffer.
+func (c *Conn) readDirect(b []byte) (int, error) {
+	in := &c.in
+	in.release()
+	if err := c.beforeWait(); err != nil {
+		return 0, err
+	}
+	n, err := c.conn.Read(b)
+	if n > 0 {
+		in.begun = true
+		return n, nil
+	}
+	return 0, err
+}
+
+// fill reads what has arrived into the empty buffer.
+func (c *Conn) fill() error {
+	if err := c.beforeWait(); err != nil {
+		return err
+	}
+	in := &c.in
+	if c.raw != nil {
+		in.n, in.err = 0, nil
+		if err := c.raw.Read(in.ready); err != nil {
+			in.release()
+			return err
+		}
+		if in.err != nil {
+			in.release()
+			return in.err
+		}
+		in.r, in.w = 0, in.n
+		return nil
+	}
+	if in.buf == nil {
+		in.buf = make([]byte, smallReadBufferSize)
+	}
+	n, err := c.conn.Read(in.buf)
+	in.r, in.w = 0, n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// acquire takes a pooled buffer.
+func (in *inbox) acquire() {
+	if in.buf == nil {
+		in.pool = readBuffers.Get().(*[readBufferSize]byte)
+		in.buf = in.pool[:]
+	}
+}
+
+// release gives the pooled buffer back.
+func (in *inbox) release() {
+	in.r, in.w = 0, 0
+	if in.pool != nil {
+		readBuffers.Put(in.pool)
+		in.pool, in.buf = nil, nil
+	}
+}
+
+// beforeWait flushes what the reader has queued and sets the read deadline:
+// one for the silence before a packet, one for the whole of a packet that has
+// begun.
+func (c *Conn) beforeWait() error {
+	c.FlushSoon()
+	in := &c.in
+	var bound time.Duration
+	if in.begun && c.opt.FrameTimeout > 0 {
+		if in.frameTimed {
+			return nil
+		}
+		in.frameTimed = true
+		bound = c.opt.FrameTimeout
+	} else {
+		bound = c.ReadTimeout()
+	}
+	if bound > 0 {
+		in.timed = true
+		return c.conn.SetReadDeadline(time.Now().Add(bound))
+	}
+	if in.timed { // never one that the caller set
+		in.timed = false
+		return c.conn.SetReadDeadline(time.Time{})
+	}
+	return nil
+}
+
+// Read reads raw bytes, those that are buffered first. It is for a Socket
+// whose owner speaks something else before or instead of packets.
+func (c *Conn) Read(b []byte) (int, error) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	n, err := c.readBuffered(b)
+	if err != nil && c.closed.Load() {
+		err = ErrProactivelyCloseSocket
+	}
+	return n, err
+}
