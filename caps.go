@@ -1,0 +1,89 @@
+package tp
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/utils"
+)
+
+// MetaCapsKey is the meta key with which a side announces, on its first pull
+// or push and on its first reply, that it understands the packet types above
+// 3. It belongs to the link: neither plugins nor handlers see it.
+const MetaCapsKey = "X-Tp-Caps"
+
+// capControl is the bit of X-Tp-Caps, a decimal number, that stands for the
+// types CANCEL, GOAWAY, PING and PONG. Other bits are for later.
+const capControl = 1
+
+// capabilities is what both sides of a link have announced.
+type capabilities struct {
+	saidLaunch atomic.Bool // on a pull or push of this side
+	saidReply  atomic.Bool // on a reply of this side
+	saidType   atomic.Bool // by a packet type above 3
+	theirs     atomic.Uint32
+}
+
+// known reports whether the other side understands the types above 3.
+func (c *capabilities) known() bool { return c.theirs.Load()&capControl != 0 }
+
+// silent reports whether this side has announced nothing yet.
+func (c *capabilities) silent() bool {
+	return !c.saidLaunch.Load() && !c.saidReply.Load() && !c.saidType.Load()
+}
+
+// announce adds the announcement to a packet that is to carry it, and returns
+// what takes it off again after the packet is packed: the meta object may be
+// the user's.
+func (c *capabilities) announce(p *socket.Packet) (restore func()) {
+	switch p.Ptype() {
+	case TypePull, TypePush:
+		if c.saidLaunch.Load() || c.saidLaunch.Swap(true) {
+			return nothing
+		}
+	case TypeReply:
+		if c.saidReply.Load() || c.saidReply.Swap(true) {
+			return nothing
+		}
+	default:
+		c.saidType.Store(true)
+		return nothing
+	}
+	users := p.Meta()
+	meta := new(utils.Args)
+	users.CopyTo(meta)
+	meta.Set(MetaCapsKey, strconv.Itoa(capControl))
+	p.SetMeta(meta)
+	return func() { p.SetMeta(users) }
+}
+
+func nothing() {}
+
+// hear takes what the other side announces out of a packet that was read.
+// It reports whether this is news.
+func (c *capabilities) hear(p *socket.Packet) (news bool) {
+	var caps uint32
+	if p.Ptype() > TypePush {
+		caps = capControl
+	} else {
+		if !p.HasMeta() || !p.Meta().Has(MetaCapsKey) {
+			return false
+		}
+		n, err := strconv.ParseUint(string(p.Meta().Peek(MetaCapsKey)), 10, 32)
+		p.Meta().Del(MetaCapsKey)
+		if err != nil {
+			return false // of no version that we know: as if it had not spoken
+		}
+		caps = uint32(n)
+	}
+	for {
+		old := c.theirs.Load()
+		if old|caps == old {
+			return false
+		}
+		if c.theirs.CompareAndSwap(old, old|caps) {
+			return caps&capControl != 0 && old&capControl == 0
+		}
+	}
+}

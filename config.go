@@ -1,0 +1,228 @@
+package tp
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// PeerConfig is the configuration of a Peer. The zero value works. NewPeer
+// copies it: changing it later has no effect.
+//
+// Durations are read from YAML, INI and JSON as "5m", "500ms" and the like.
+// Zero means the default that the field names; negative means off.
+type PeerConfig struct {
+	// TlsCertFile and TlsKeyFile are PEM files. With them every listener
+	// speaks TLS, and Dial does too and shows the certificate when asked. They
+	// are read by Listen and Dial, which return an error when they are bad.
+	// For anything else, such as the roots that Dial trusts, see
+	// Peer.SetTLSConfig. Default: plain TCP.
+	TlsCertFile string `yaml:"tls_cert_file" json:"tls_cert_file" ini:"tls_cert_file" comment:"TLS certificate file path"`
+	// TlsKeyFile goes with TlsCertFile.
+	TlsKeyFile string `yaml:"tls_key_file" json:"tls_key_file" ini:"tls_key_file" comment:"TLS key file path"`
+	// DefaultReadTimeout bounds the silence between two packets of any type
+	// that a session receives; then it ends. Default: none.
+	DefaultReadTimeout time.Duration `yaml:"default_read_timeout" json:"default_read_timeout" ini:"default_read_timeout" comment:"Default maximum silence between two received packets; ns,µs,ms,s,m,h"`
+	// DefaultWriteTimeout bounds each write of at most 64 KiB to the kernel,
+	// after which the session ends, and the wait for room in the outgoing
+	// queue, after which the caller gets an error. Default: 10 s.
+	DefaultWriteTimeout time.Duration `yaml:"default_write_timeout" json:"default_write_timeout" ini:"default_write_timeout" comment:"Default maximum duration for writing; ns,µs,ms,s,m,h"`
+	// SlowCometDuration is the time beyond which an exchange is logged as a
+	// warning. Default: off.
+	SlowCometDuration time.Duration `yaml:"slow_comet_duration" json:"slow_comet_duration" ini:"slow_comet_duration" comment:"Slow operation alarm threshold; ns,µs,ms,s ..."`
+	// DefaultBodyCodec is the name of the codec of pulls and pushes that are
+	// sent without one. Default: that of SetGlobalBodyCodec, json.
+	DefaultBodyCodec string `yaml:"default_body_codec" json:"default_body_codec" ini:"default_body_codec" comment:"Default body codec name"`
+	// PrintBody logs status, header and body of each exchange, the body cut at
+	// 4 KiB. Default: no.
+	PrintBody bool `yaml:"print_body" json:"print_body" ini:"print_body" comment:"Is print body or not"`
+	// CountTime logs a line with its cost for each exchange. Default: no.
+	CountTime bool `yaml:"count_time" json:"count_time" ini:"count_time" comment:"Is count cost time or not"`
+	// DefaultDialTimeout bounds Dial, the TLS handshake and the PostDial hooks
+	// included. Default: 10 s.
+	DefaultDialTimeout time.Duration `yaml:"default_dial_timeout" json:"default_dial_timeout" ini:"default_dial_timeout" comment:"Default maximum duration for dialing; for client role; ns,µs,ms,s,m,h"`
+	// ListenAddrs are the TCP addresses of Listen, as "host:port".
+	ListenAddrs []string `yaml:"listen_addrs" json:"listen_addrs" ini:"listen_addrs" comment:"Listen addresses; for server role"`
+
+	// DefaultPullTimeout bounds a pull, beside the context of WithContext.
+	// Default: none; a pull ends with its connection at the latest.
+	DefaultPullTimeout time.Duration `yaml:"default_pull_timeout" json:"default_pull_timeout" ini:"default_pull_timeout" comment:"Default maximum duration of a pull; ns,µs,ms,s,m,h"`
+	// CloseTimeout bounds the drain of a session that is closed, and
+	// Peer.Close. Default: 10 s. Negative: no drain, closed at once.
+	CloseTimeout time.Duration `yaml:"close_timeout" json:"close_timeout" ini:"close_timeout" comment:"Maximum duration of the drain when closing; ns,µs,ms,s,m,h"`
+	// FrameTimeout bounds the arrival of a packet once it has begun; then the
+	// session ends. Default: 30 s.
+	FrameTimeout time.Duration `yaml:"frame_timeout" json:"frame_timeout" ini:"frame_timeout" comment:"Maximum duration for one packet to arrive; ns,µs,ms,s,m,h"`
+	// AcceptTimeout bounds the TLS handshake and the PostAccept hooks of an
+	// accepted connection, each; then it is closed. Default: 5 s.
+	AcceptTimeout time.Duration `yaml:"accept_timeout" json:"accept_timeout" ini:"accept_timeout" comment:"Maximum duration of the TLS handshake and of the PostAccept plugins; ns,µs,ms,s,m,h"`
+	// PacketSizeLimit is the greatest packet in bytes, read and written.
+	// Default: that of SetReadLimit, 16 MiB.
+	PacketSizeLimit uint32 `yaml:"packet_size_limit" json:"packet_size_limit" ini:"packet_size_limit" comment:"Maximum size of a packet in bytes"`
+	// MaxSessionHandlers is how many handlers may run or wait in line for one
+	// session; beyond it pulls are answered 503. Default: 4096. Negative: no
+	// bound.
+	MaxSessionHandlers int `yaml:"max_session_handlers" json:"max_session_handlers" ini:"max_session_handlers" comment:"Maximum running handlers of a session"`
+	// MaxHandlers is the same for all sessions of the peer together. Default:
+	// 65536. Negative: no bound.
+	MaxHandlers int `yaml:"max_handlers" json:"max_handlers" ini:"max_handlers" comment:"Maximum running handlers of the peer"`
+	// WriteQueueLimit is how many bytes may wait to be written on a session
+	// before its writers have to wait. Default: 1 MiB.
+	WriteQueueLimit int `yaml:"write_queue_limit" json:"write_queue_limit" ini:"write_queue_limit" comment:"Bytes that may wait to be written on a session"`
+	// PushQueueLimit is how many bytes of received pushes may wait for their
+	// handlers before the session reads no further. While one of its own pulls
+	// waits for a reply it reads on, up to four times as much, and then ends.
+	// Default: 4 MiB.
+	PushQueueLimit int `yaml:"push_queue_limit" json:"push_queue_limit" ini:"push_queue_limit" comment:"Bytes of received pushes that may wait for their handlers"`
+	// ConcurrentPush handles the pushes of a session side by side, as teleport
+	// v3 did, and not one after the other. Default: no.
+	ConcurrentPush bool `yaml:"concurrent_push" json:"concurrent_push" ini:"concurrent_push" comment:"Handle the pushes of a session concurrently"`
+	// Logger is the peer's own. Default: that of SetLogger.
+	Logger Logger `yaml:"-" json:"-" ini:"-"`
+}
+
+// Defaults of PeerConfig.
+const (
+	defaultWriteTimeout       = 10 * time.Second
+	defaultDialTimeout        = 10 * time.Second
+	defaultCloseTimeout       = 10 * time.Second
+	defaultFrameTimeout       = 30 * time.Second
+	defaultAcceptTimeout      = 5 * time.Second
+	defaultMaxSessionHandlers = 4096
+	defaultMaxHandlers        = 65536
+	defaultWriteQueueLimit    = 1 << 20
+	defaultPushQueueLimit     = 4 << 20
+	// pushQueueStretch is how far a session with a pull under way may go
+	// beyond PushQueueLimit.
+	pushQueueStretch = 4
+)
+
+// Validate tells what in the configuration cannot work, by the field's name.
+func (c *PeerConfig) Validate() error {
+	if c == nil {
+		return fmt.Errorf("tp: the config is nil: pass &tp.PeerConfig{} for the defaults")
+	}
+	if (c.TlsCertFile == "") != (c.TlsKeyFile == "") {
+		return fmt.Errorf("tp: PeerConfig.TlsCertFile and TlsKeyFile go together: set both or none")
+	}
+	if c.DefaultBodyCodec != codec.NilCodecName {
+		if _, err := codec.GetByName(c.DefaultBodyCodec); err != nil {
+			return fmt.Errorf("tp: PeerConfig.DefaultBodyCodec: %w", err)
+		}
+	}
+	for i, addr := range c.ListenAddrs {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("tp: PeerConfig.ListenAddrs[%d] = %q is no \"host:port\": %w", i, addr, err)
+		}
+	}
+	if c.WriteQueueLimit < 0 {
+		return fmt.Errorf("tp: PeerConfig.WriteQueueLimit = %d: it cannot be negative", c.WriteQueueLimit)
+	}
+	if c.PushQueueLimit < 0 {
+		return fmt.Errorf("tp: PeerConfig.PushQueueLimit = %d: it cannot be negative", c.PushQueueLimit)
+	}
+	return nil
+}
+
+// withDefaults returns a copy with every default filled in, and 0 for off.
+func (c PeerConfig) withDefaults() PeerConfig {
+	c.ListenAddrs = append([]string(nil), c.ListenAddrs...)
+	for _, d := range []struct {
+		field    *time.Duration
+		standard time.Duration
+	}{
+		{&c.DefaultReadTimeout, 0},
+		{&c.DefaultWriteTimeout, defaultWriteTimeout},
+		{&c.SlowCometDuration, 0},
+		{&c.DefaultDialTimeout, defaultDialTimeout},
+		{&c.DefaultPullTimeout, 0},
+		{&c.CloseTimeout, defaultCloseTimeout},
+		{&c.FrameTimeout, defaultFrameTimeout},
+		{&c.AcceptTimeout, defaultAcceptTimeout},
+	} {
+		*d.field = orDefault(*d.field, d.standard)
+	}
+	c.MaxSessionHandlers = orDefault(c.MaxSessionHandlers, defaultMaxSessionHandlers)
+	c.MaxHandlers = orDefault(c.MaxHandlers, defaultMaxHandlers)
+	c.WriteQueueLimit = orDefault(c.WriteQueueLimit, defaultWriteQueueLimit)
+	c.PushQueueLimit = orDefault(c.PushQueueLimit, defaultPushQueueLimit)
+	return c
+}
+
+// orDefault maps zero to the default and negative, which is off, to zero.
+func orDefault[T time.Duration | int](v, standard T) T {
+	if v == 0 {
+		return standard
+	}
+	return max(v, 0)
+}
+
+// bodyCodec returns the id of the peer's default codec, looked up each time:
+// SetGlobalBodyCodec may change it.
+func (c *PeerConfig) bodyCodec() byte {
+	if c.DefaultBodyCodec != codec.NilCodecName {
+		if cd, err := codec.GetByName(c.DefaultBodyCodec); err == nil {
+			return cd.Id()
+		}
+	}
+	return socket.GetDefaultBodyCodec().Id()
+}
+
+// jsonDuration is written as "5m0s" and read as that or as nanoseconds.
+type jsonDuration time.Duration
+
+// MarshalJSON writes the duration as time.Duration.String does.
+func (d jsonDuration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Duration(d).String())
+}
+
+// UnmarshalJSON reads what time.ParseDuration reads, or nanoseconds.
+func (d *jsonDuration) UnmarshalJSON(b []byte) error {
+	var text string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return json.Unmarshal(b, (*int64)(d))
+	}
+	parsed, err := time.ParseDuration(text)
+	*d = jsonDuration(parsed)
+	return err
+}
+
+type plainConfig PeerConfig // without the methods
+
+// configJSON shadows the durations of PeerConfig.
+type configJSON struct {
+	*plainConfig
+	DefaultReadTimeout  *jsonDuration `json:"default_read_timeout"`
+	DefaultWriteTimeout *jsonDuration `json:"default_write_timeout"`
+	SlowCometDuration   *jsonDuration `json:"slow_comet_duration"`
+	DefaultDialTimeout  *jsonDuration `json:"default_dial_timeout"`
+	DefaultPullTimeout  *jsonDuration `json:"default_pull_timeout"`
+	CloseTimeout        *jsonDuration `json:"close_timeout"`
+	FrameTimeout        *jsonDuration `json:"frame_timeout"`
+	AcceptTimeout       *jsonDuration `json:"accept_timeout"`
+}
+
+func (c *PeerConfig) forJSON() *configJSON {
+	return &configJSON{
+		plainConfig:         (*plainConfig)(c),
+		DefaultReadTimeout:  (*jsonDuration)(&c.DefaultReadTimeout),
+		DefaultWriteTimeout: (*jsonDuration)(&c.DefaultWriteTimeout),
+		SlowCometDuration:   (*jsonDuration)(&c.SlowCometDuration),
+		DefaultDialTimeout:  (*jsonDuration)(&c.DefaultDialTimeout),
+		DefaultPullTimeout:  (*jsonDuration)(&c.DefaultPullTimeout),
+		CloseTimeout:        (*jsonDuration)(&c.CloseTimeout),
+		FrameTimeout:        (*jsonDuration)(&c.FrameTimeout),
+		AcceptTimeout:       (*jsonDuration)(&c.AcceptTimeout),
+	}
+}
+
+// MarshalJSON writes durations as "5m0s".
+func (c PeerConfig) MarshalJSON() ([]byte, error) { return json.Marshal(c.forJSON()) }
+
+// UnmarshalJSON reads durations as "5m" or as nanoseconds. Fields that the
+// JSON does not name keep their values.
+func (c *PeerConfig) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, c.forJSON()) }

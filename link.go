@@ -1,0 +1,341 @@
+package tp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// link is one connection of a session.
+//
+// Goroutines: the reader (read, then end), which exists as long as the link
+// and is counted by the peer; the drainer (drain), started at most once and
+// stopped by its bound and by ended; workers of the peer's pool, which run
+// handlers and flush. What stops everything is closing the conn: the reader
+// meets the error and ends the link.
+type link struct {
+	sess *session
+	peer *Peer
+	conn *socket.Conn
+
+	pullSeq  atomic.Uint64 // the next of this side
+	pushSeq  atomic.Uint64
+	pending  pendingPulls
+	line     line
+	handlers atomic.Int64 // exchanges of the other side that are not finished
+
+	caps capabilities
+
+	// The reader waits for room in line; a pull that starts must wake it.
+	paused      atomic.Bool
+	pullStarted chan struct{}
+
+	draining atomic.Bool // the drainer listens to quiet
+	refusing atomic.Bool // no more pulls and pushes of this side
+	away     atomic.Bool // the other side sends no more: its GOAWAY came
+	halfShut atomic.Bool // this side can answer no more: CloseWrite was done
+	quiet    chan struct{}
+
+	drainOnce sync.Once
+	readEnded chan struct{} // closed when nothing more will be read
+	ended     chan struct{} // closed when the link is over: see end
+
+	causeMu sync.Mutex    // protects following
+	cause   error         // why this side gave up the conn, if it did
+	aborted chan struct{} // closed with the cause
+
+	ctxMu   sync.Mutex // protects following
+	pullCtx linkContext
+	pushCtx linkContext
+}
+
+func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
+	l := &link{
+		sess:        s,
+		peer:        s.peer,
+		pullStarted: make(chan struct{}, 1),
+		quiet:       make(chan struct{}, 1),
+		readEnded:   make(chan struct{}),
+		ended:       make(chan struct{}),
+		aborted:     make(chan struct{}),
+	}
+	l.line.pool = &l.peer.pool
+	l.line.stop = l.ended
+	cfg := &l.peer.cfg
+	l.conn = socket.NewConn(c, socket.Options{
+		PacketLimit:  cfg.PacketSizeLimit,
+		FrameTimeout: cfg.FrameTimeout,
+		QueueLimit:   cfg.WriteQueueLimit,
+		Go:           func(fn func()) { l.peer.pool.mustStart(l.peer.safely(fn)) },
+		OnWriteError: l.abort,
+	}, protoFunc...)
+	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)
+	l.conn.SetWriteTimeout(cfg.DefaultWriteTimeout)
+	return l
+}
+
+// abort closes the conn at once; the first cause is the one that is logged.
+func (l *link) abort(cause error) {
+	l.causeMu.Lock()
+	if l.cause == nil {
+		l.cause = cause
+		close(l.aborted)
+	}
+	l.causeMu.Unlock()
+	_ = l.conn.Close()
+}
+
+func (l *link) whyAborted() error {
+	l.causeMu.Lock()
+	defer l.causeMu.Unlock()
+	return l.cause
+}
+
+// send packs and queues a packet of this side. It adds what this side has to
+// announce.
+func (l *link) send(p *socket.Packet) error {
+	defer l.caps.announce(p)()
+	return l.conn.QueuePacket(p)
+}
+
+// sendFromReader is send for the reader, which never waits. A failure to find
+// room closes the link.
+func (l *link) sendFromReader(p *socket.Packet) error {
+	defer l.caps.announce(p)()
+	err := l.conn.QueuePacketNoWait(p)
+	if errors.Is(err, socket.ErrQueueFull) {
+		l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
+	}
+	return err
+}
+
+// sendControl sends a packet of a type above 3, from any goroutine but the
+// reader.
+func (l *link) sendControl(ptype byte, seq uint64) {
+	_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(ptype), socket.WithSeq(seq))) // a failure ends the link by itself
+	l.conn.FlushSoon()
+}
+
+// begin counts one more handler, or reports that there are too many.
+func (l *link) begin(limited bool) bool {
+	n, all := l.handlers.Add(1), l.peer.handlers.Add(1)
+	if !limited {
+		return true
+	}
+	cfg := &l.peer.cfg
+	if cfg.MaxSessionHandlers > 0 && n > int64(cfg.MaxSessionHandlers) ||
+		cfg.MaxHandlers > 0 && all > int64(cfg.MaxHandlers) {
+		l.finish()
+		return false
+	}
+	return true
+}
+
+// finish counts one handler less.
+func (l *link) finish() {
+	l.peer.handlers.Add(-1)
+	if l.handlers.Add(-1) == 0 {
+		l.settle()
+	}
+}
+
+// settle tells the drainer that something it waits for may have come true.
+func (l *link) settle() {
+	if !l.draining.Load() {
+		return
+	}
+	select {
+	case l.quiet <- struct{}{}:
+	default:
+	}
+}
+
+// refuse ends the pulls and pushes of this side: those under way go on.
+func (l *link) refuse() { l.refusing.Store(true) }
+
+// drain closes the link when all is done, at the latest when ctx ends: it
+// tells the other side with GOAWAY (if it knows that), waits for the pulls of
+// both sides and for the other side's GOAWAY, flushes, shuts down writing and
+// waits until the other side has closed too. Closing before would make the
+// kernel reset the connection and lose replies.
+//
+// When the other side goes away first, this one answers with its GOAWAY after
+// its handlers are done, since they may pull and push until then.
+func (l *link) drain(ctx context.Context) {
+	if !l.refusing.Load() && !l.awaitQuiet(ctx, func() bool { return true }) {
+		return
+	}
+	l.refuse()
+	told := l.caps.known()
+	if told {
+		l.sendControl(TypeGoAway, 0)
+	}
+	if !l.awaitQuiet(ctx, func() bool { return !told || l.away.Load() }) {
+		return
+	}
+	if err := l.conn.Flush(ctx); err != nil {
+		l.abort(err)
+		return
+	}
+	l.halfShut.Store(true)
+	if !l.conn.CloseWrite() {
+		_ = l.conn.Close()
+		return
+	}
+	select {
+	case <-l.readEnded:
+	case <-ctx.Done():
+		l.abort(errors.New("the other side did not close in time"))
+	}
+}
+
+// awaitQuiet waits until no handler runs, no pull waits for its reply, and
+// also holds. False means that the link is over.
+func (l *link) awaitQuiet(ctx context.Context, also func() bool) bool {
+	for l.handlers.Load() > 0 || l.pending.len() > 0 || !also() {
+		select {
+		case <-l.quiet:
+		case <-l.readEnded:
+			return false
+		case <-ctx.Done():
+			l.abort(errors.New("the drain took too long"))
+			return false
+		}
+	}
+	return true
+}
+
+// startDrain starts the drainer, once. cancel releases ctx at its end.
+func (l *link) startDrain(ctx context.Context, cancel context.CancelFunc) {
+	first := false
+	l.drainOnce.Do(func() { first = true })
+	if !first {
+		cancel()
+		return
+	}
+	l.draining.Store(true)
+	l.peer.pool.mustStart(l.peer.safely(func() {
+		defer cancel()
+		l.drain(ctx)
+	}))
+}
+
+// end is the reader's last work, when err has told it that nothing more can
+// be read. It returns when the link is over.
+func (l *link) end(err error) {
+	l.refuse()
+	close(l.readEnded)
+	l.sess.unregister()
+	why := l.logEnd(err)
+	for _, cmd := range l.pending.close(why) {
+		cmd.fail(why)
+	}
+	l.cancelContext(&l.pullCtx)
+	if err == io.EOF { // orderly: what is queued may still be wanted
+		bound, cancel := timeoutContext(l.conn.WriteTimeout())
+		_ = l.conn.Flush(bound)
+		cancel()
+	}
+	_ = l.conn.Close()
+	l.finishLine()
+	l.cancelContext(&l.pushCtx)
+	close(l.ended)
+}
+
+// finishLine waits for the pushes that have arrived: those of a peer that
+// pushed and closed count as delivered.
+func (l *link) finishLine() {
+	bound, cancel := timeoutContext(l.peer.cfg.CloseTimeout)
+	defer cancel()
+	for idle := l.line.idle(); idle != nil; idle = l.line.idle() {
+		select {
+		case <-idle:
+		case <-bound.Done():
+			return
+		case <-l.peer.killed:
+			return
+		}
+	}
+}
+
+// logEnd returns what fails the pulls under way, and logs what is not normal.
+func (l *link) logEnd(err error) *Rerror {
+	detail := "the other side closed the connection"
+	switch cause := l.whyAborted(); {
+	case cause != nil:
+		detail = "closed by this side: " + cause.Error()
+		l.peer.log().Warnf("session %s: closed: %v", l.sess.Id(), cause)
+	case errors.Is(err, net.ErrClosed):
+		detail = "closed by this side"
+	case err != io.EOF:
+		detail = err.Error()
+		l.peer.log().Warnf("session %s: closed: cannot read: %v", l.sess.Id(), err)
+	}
+	return NewRerror(CodeConnClosed, CodeText(CodeConnClosed), detail)
+}
+
+// linkContext is a context that is made when it is first asked for.
+type linkContext struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	over   bool
+}
+
+// contextOf returns the context of handlers of pulls or pushes.
+func (l *link) contextOf(c *linkContext) context.Context {
+	l.ctxMu.Lock()
+	defer l.ctxMu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.over {
+			c.cancel(ErrConnClosed)
+		}
+	}
+	return c.ctx
+}
+
+func (l *link) cancelContext(c *linkContext) {
+	l.ctxMu.Lock()
+	defer l.ctxMu.Unlock()
+	c.over = true
+	if c.cancel != nil {
+		c.cancel(ErrConnClosed)
+	}
+}
+
+// channelContext is a context that ends when a channel is closed.
+type channelContext struct{ done <-chan struct{} }
+
+// Deadline returns none.
+func (c channelContext) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
+// Done returns the channel.
+func (c channelContext) Done() <-chan struct{} { return c.done }
+
+// Err returns context.Canceled once the channel is closed.
+func (c channelContext) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// Value returns nil.
+func (c channelContext) Value(any) any { return nil }
+
+// timeoutContext bounds by d, or not at all when d is 0.
+func timeoutContext(d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithTimeout(context.Background(), d)
+}

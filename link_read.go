@@ -1,0 +1,189 @@
+package tp
+
+import (
+	"fmt"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// pushOverhead is what a waiting push costs beside its frame, so that many
+// tiny ones are bounded too.
+const pushOverhead = 512
+
+// read is the reader. It returns when nothing more can be read, and why.
+func (l *link) read() error {
+	var c *handlerCtx
+	for {
+		if c == nil {
+			c = newHandlerCtx(l)
+		}
+		if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
+			err := fmt.Errorf("vetoed before a packet: %v", rerr)
+			l.abort(err)
+			return err
+		}
+		c.input.HoldBody()
+		if err := l.conn.ReadPacket(&c.input); err != nil {
+			return err
+		}
+		taken, err := l.handle(c)
+		if err != nil {
+			l.abort(err)
+			return err
+		}
+		if taken {
+			c = nil
+		}
+	}
+}
+
+// handle passes a packet on to who handles it. It reports whether c was taken
+// or may be used again. An error closes the link.
+func (l *link) handle(c *handlerCtx) (taken bool, err error) {
+	p := &c.input
+	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
+		return false, fmt.Errorf("a packet of unknown type %d", p.Ptype())
+	}
+	if l.caps.hear(p) && l.caps.silent() {
+		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePing)))
+	}
+	switch p.Ptype() {
+	case TypePull:
+		l.handlePull(c)
+		return true, nil
+	case TypePush:
+		return true, l.handlePush(c)
+	case TypeReply:
+		return l.handleReply(c), nil
+	case TypePing:
+		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePong), socket.WithSeq(p.Seq())))
+	case TypeGoAway:
+		l.away.Store(true)
+		l.settle()
+		l.sess.leave()
+	}
+	return false, nil // CANCEL and PONG ask for nothing
+}
+
+func (l *link) handleReply(c *handlerCtx) (taken bool) {
+	cmd := l.pending.remove(c.input.Seq())
+	if cmd == nil {
+		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), c.input.Seq(), c.input.Uri())
+		return false
+	}
+	l.settle()
+	c.cmd = cmd
+	cmd.rerr = l.peer.plugins.PostReadReplyHeader(c)
+	cmd.arrive(c)
+	return true
+}
+
+func (l *link) handlePull(c *handlerCtx) {
+	if l.halfShut.Load() {
+		c.input.ReleaseBody() // it cannot be answered, so it is not executed
+		return
+	}
+	if !l.begin(true) {
+		l.refusePull(c)
+		return
+	}
+	c.prepare()
+	c.rerr = l.peer.plugins.PostReadPullHeader(c)
+	if c.rerr == nil {
+		c.handler, c.rerr = l.peer.PullRouter.route(c, l.peer.PushRouter)
+	}
+	mode := DispatchConcurrent
+	if c.handler != nil {
+		mode = c.handler.mode
+	}
+	switch mode {
+	case DispatchInline:
+		c.inline = true
+		c.run()
+	case DispatchOrdered:
+		l.line.add(c)
+	default:
+		if !l.peer.pool.start(c) {
+			l.finish()
+			l.refusePull(c)
+		}
+	}
+}
+
+// refusePull answers from the reader that there are too many.
+func (l *link) refusePull(c *handlerCtx) {
+	c.input.ReleaseBody()
+	c.uri = c.input.Uri()
+	c.fillReply(nil, NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
+		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool"))
+	_ = l.sendFromReader(&c.output)
+}
+
+func (l *link) handlePush(c *handlerCtx) error {
+	many := !l.begin(true)
+	if many {
+		l.begin(false) // a push is never dropped: it waits in line instead
+	}
+	c.prepare()
+	rerr := l.peer.plugins.PostReadPushHeader(c)
+	if rerr == nil {
+		c.handler, rerr = l.peer.PushRouter.route(c, l.peer.PullRouter)
+	}
+	if rerr != nil {
+		c.rerr = rerr
+		c.dropPush(rerr)
+		l.finish()
+		return nil
+	}
+	switch {
+	case c.handler.mode == DispatchInline:
+		c.inline = true
+		c.run()
+		return nil
+	case c.handler.mode == DispatchConcurrent && !many && l.peer.pool.start(c):
+		return nil
+	}
+	l.line.add(c)
+	return l.awaitRoom()
+}
+
+// awaitRoom holds the reader back while the line is too long, but not while a
+// pull of this side waits for a reply: the handler that the line waits for
+// may be the one that pulls.
+func (l *link) awaitRoom() error {
+	limit := l.peer.cfg.PushQueueLimit
+	if limit <= 0 {
+		return nil
+	}
+	defer l.paused.Store(false)
+	for {
+		bytes, room := l.line.waiting()
+		if bytes <= limit {
+			return nil
+		}
+		l.paused.Store(true)
+		if l.pending.len() > 0 {
+			if bytes > limit*pushQueueStretch {
+				return fmt.Errorf("%d bytes of pushes wait for their handlers while a pull of this side is under way; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
+			}
+			return nil
+		}
+		l.conn.FlushSoon()
+		select {
+		case <-room:
+		case <-l.pullStarted:
+		case <-l.aborted:
+			return l.whyAborted()
+		}
+	}
+}
+
+// wakeReader tells a reader that is held back of a pull that has started.
+func (l *link) wakeReader() {
+	if l.paused.Load() {
+		select {
+		case l.pullStarted <- struct{}{}:
+		default:
+		}
+	}
+}

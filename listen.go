@@ -1,0 +1,176 @@
+package tp
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// Pauses after a failed accept (out of file descriptors, mostly).
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// Listen listens on every address of PeerConfig.ListenAddrs and serves what
+// connects there, in the packet format of the first protoFunc or the default
+// one. It blocks until the peer is closed and has drained, and then returns
+// ErrListenClosed. An address that cannot be listened on, or a bad
+// certificate file, is an error at once, and then none is listened on.
+//
+// When the process is ending by GraceSignal or Shutdown, Listen does not
+// return: a main function that ends with it would end the drain.
+func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
+	if len(p.cfg.ListenAddrs) == 0 {
+		return errors.New("tp: Listen: PeerConfig.ListenAddrs is empty: name an address, such as \"0.0.0.0:9090\"")
+	}
+	var listeners []net.Listener
+	for _, addr := range p.cfg.ListenAddrs {
+		lis, err := net.Listen("tcp", addr)
+		if err != nil {
+			for _, lis := range listeners {
+				_ = lis.Close()
+			}
+			return fmt.Errorf("tp: cannot listen on %s: %w", addr, err)
+		}
+		listeners = append(listeners, lis)
+	}
+	errs := make(chan error, len(listeners))
+	for _, lis := range listeners {
+		go func() { errs <- p.serveListener(lis, protoFunc) }() // waited for below
+	}
+	var err error
+	for range listeners {
+		one := <-errs
+		if err == nil && !errors.Is(one, ErrListenClosed) {
+			err = one
+			for _, lis := range listeners {
+				_ = lis.Close() // all or none
+			}
+		}
+	}
+	if err == nil {
+		err = ErrListenClosed
+	}
+	return p.afterListen(err)
+}
+
+// ServeListener serves what connects to lis, as Listen does with its own: with
+// TLS if the peer has it. It closes lis.
+func (p *Peer) ServeListener(lis net.Listener, protoFunc ...socket.ProtoFunc) error {
+	if lis == nil {
+		panic("tp: ServeListener: the listener is nil")
+	}
+	return p.afterListen(p.serveListener(lis, protoFunc))
+}
+
+// afterListen waits for the drain if that is why the listeners are closed.
+func (p *Peer) afterListen(err error) error {
+	if !errors.Is(err, ErrListenClosed) {
+		return err
+	}
+	<-p.gone
+	process.holdIfEnding()
+	return err
+}
+
+func (p *Peer) serveListener(lis net.Listener, protoFunc []socket.ProtoFunc) error {
+	defer func() { _ = lis.Close() }()
+	config, err := p.tlsConfig()
+	if err != nil {
+		return err
+	}
+	if config != nil && len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+		return errors.New("tp: cannot listen: the TLS config has no certificate: set PeerConfig.TlsCertFile, or Certificates in SetTLSConfig")
+	}
+	if !p.addListener(lis) {
+		return ErrListenClosed
+	}
+	defer p.removeListener(lis)
+	pause := time.Duration(0)
+	for {
+		conn, err := lis.Accept()
+		if err == nil {
+			pause = 0
+			if !p.enter() {
+				_ = conn.Close()
+				return ErrListenClosed
+			}
+			go p.serveAccepted(conn, config, protoFunc)
+			continue
+		}
+		if p.isClosing() {
+			return ErrListenClosed
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("tp: listener %s: %w", addrText(lis.Addr()), err)
+		}
+		pause = min(max(2*pause, minAcceptPause), maxAcceptPause)
+		p.log().Errorf("listener %s: cannot accept, trying again in %v: %v", addrText(lis.Addr()), pause, err)
+		select {
+		case <-time.After(pause):
+		case <-p.closing:
+			return ErrListenClosed
+		}
+	}
+}
+
+// serveAccepted is the goroutine of an accepted session.
+func (p *Peer) serveAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
+	s := p.openAccepted(conn, config, protoFunc)
+	p.leave() // from here on the session is counted itself
+	if s != nil {
+		s.serve()
+	}
+}
+
+func (p *Peer) openAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
+	if config != nil {
+		secure, err := p.handshake(conn, config)
+		if err != nil {
+			p.log().Warnf("conn %s: TLS handshake: %v", addrText(conn.RemoteAddr()), err)
+			_ = conn.Close()
+			return nil
+		}
+		conn = secure
+	}
+	s, ok := p.accept(conn, protoFunc)
+	if !ok {
+		return nil
+	}
+	return s
+}
+
+func (p *Peer) addListener(lis net.Listener) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosing() {
+		return false
+	}
+	p.listeners[lis] = true
+	p.serving++
+	return true
+}
+
+func (p *Peer) removeListener(lis net.Listener) {
+	p.mu.Lock()
+	delete(p.listeners, lis)
+	p.mu.Unlock()
+	p.leave()
+}
+
+// Addrs returns the addresses that the peer listens on now: with them a port
+// that was given as 0 is known.
+func (p *Peer) Addrs() []net.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	addrs := make([]net.Addr, 0, len(p.listeners))
+	for lis := range p.listeners {
+		addrs = append(addrs, lis.Addr())
+	}
+	return addrs
+}

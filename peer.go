@@ -1,0 +1,293 @@
+package tp
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// Peer is an endpoint: it listens, it dials, and on every connection both
+// sides may pull and push. It is safe for concurrent use, and must be closed.
+//
+// Goroutines: one for each listener, one for each session, which reads it,
+// and workers, which run handlers and are reused. All end with Shutdown or
+// Close.
+type Peer struct {
+	// PullRouter finds the handlers of pulls.
+	PullRouter *Router
+	// PushRouter finds the handlers of pushes.
+	PushRouter *Router
+
+	cfg      PeerConfig // with defaults
+	observes bool       // exchanges may be logged
+	plugins  *pluginChain
+	pool     workerPool
+	handlers atomic.Int64 // running, of all sessions
+	hub      sessionHub
+
+	closing chan struct{} // closed when Shutdown begins
+	killed  chan struct{} // closed when its bound has passed, or all is over
+	gone    chan struct{} // closed when it is over
+
+	mu        sync.Mutex // protects following
+	tls       *tls.Config
+	listeners map[net.Listener]bool
+	sessions  map[*session]bool // all that have a goroutine or are opening
+	serving   int               // goroutines of listeners, and what opens sessions
+	empty     chan struct{}     // closed when there are no sessions and serving is 0; nil if nobody waits
+	shutErr   error             // of the first Shutdown
+}
+
+// NewPeer returns a peer with the plugins, which see every session and
+// exchange. It copies cfg, and panics when cfg.Validate() has an error or two
+// plugins have one name.
+func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
+	if err := cfg.Validate(); err != nil {
+		panic(err.Error())
+	}
+	p := &Peer{
+		cfg:       cfg.withDefaults(),
+		closing:   make(chan struct{}),
+		killed:    make(chan struct{}),
+		gone:      make(chan struct{}),
+		listeners: make(map[net.Listener]bool),
+		sessions:  make(map[*session]bool),
+	}
+	p.observes = p.cfg.PrintBody || p.cfg.CountTime || p.cfg.SlowCometDuration > 0
+	p.plugins = newPluginChain(p.log)
+	if err := p.plugins.Add(plugin...); err != nil {
+		panic(err.Error())
+	}
+	p.PullRouter = newRouter(p, true)
+	p.PushRouter = newRouter(p, false)
+	process.add(p)
+	return p
+}
+
+// PluginContainer returns the peer's plugins. Those that are added see what
+// comes after.
+func (p *Peer) PluginContainer() PluginContainer { return p.plugins }
+
+func (p *Peer) log() Logger {
+	if p.cfg.Logger != nil {
+		return p.cfg.Logger
+	}
+	return currentLogger()
+}
+
+func (p *Peer) defaultMode(isPull bool) DispatchMode {
+	if isPull || p.cfg.ConcurrentPush {
+		return DispatchConcurrent
+	}
+	return DispatchOrdered
+}
+
+// safeTask runs a function of the library and logs its panic.
+type safeTask struct {
+	peer *Peer
+	fn   func()
+}
+
+func (p *Peer) safely(fn func()) task { return safeTask{p, fn} }
+
+func (t safeTask) run() {
+	defer func() {
+		if r := recover(); r != nil {
+			t.peer.log().Errorf("a task of the peer panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	t.fn()
+}
+
+// enter counts one more goroutine that may open sessions, unless the peer is
+// closing. Who has entered must leave.
+func (p *Peer) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosing() {
+		return false
+	}
+	p.serving++
+	return true
+}
+
+func (p *Peer) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serving--
+	p.checkEmpty()
+}
+
+// remember takes up a session, unless the peer is closing.
+func (p *Peer) remember(s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosing() {
+		return false
+	}
+	p.sessions[s] = true
+	return true
+}
+
+func (p *Peer) forget(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.sessions, s)
+	p.checkEmpty()
+}
+
+// checkEmpty tells Shutdown. mu is held.
+func (p *Peer) checkEmpty() {
+	if p.empty != nil && p.isEmpty() {
+		close(p.empty)
+		p.empty = nil
+	}
+}
+
+func (p *Peer) isEmpty() bool { return len(p.sessions) == 0 && p.serving == 0 }
+
+func (p *Peer) isClosing() bool {
+	select {
+	case <-p.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// ServeConn makes a session on a conn that the caller has. It runs the
+// PostAccept plugins as for an accepted connection, adds no TLS, and returns
+// while the session is served. When a plugin refuses or the peer is closed,
+// the conn is closed and the session that is returned is not ok.
+func (p *Peer) ServeConn(conn net.Conn, protoFunc ...socket.ProtoFunc) Session {
+	if conn == nil {
+		panic("tp: ServeConn: the conn is nil")
+	}
+	s, ok := p.accept(conn, protoFunc)
+	if ok {
+		go s.serve() // counted by p.sessions
+	}
+	return s
+}
+
+// accept makes an open session of an accepted conn.
+func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, ok bool) {
+	s = p.newSession(conn, protoFunc)
+	s.id = s.RemoteIp()
+	if !p.remember(s) {
+		s.phase.Store(phaseClosing)
+		_ = conn.Close()
+		close(s.over)
+		return s, false
+	}
+	if bound := p.cfg.AcceptTimeout; bound > 0 && len(p.plugins.sorted.Load().postAccept) > 0 {
+		timer := time.AfterFunc(bound, func() { _ = s.cutOpening() })
+		defer timer.Stop()
+	}
+	if rerr := s.open(p.plugins.PostAccept); rerr != nil {
+		p.log().Warnf("session %s: not accepted: %v", s.Id(), rerr)
+		return s, false
+	}
+	return s, true
+}
+
+// Shutdown closes the listeners, then drains all sessions side by side: it
+// waits until what is under way on both sides has been answered, and the
+// other sides have closed. When ctx ends before, it cuts off what is left and
+// returns an error that says how much. Handlers that still run then are on
+// their own.
+//
+// A second call waits for the first, at most until its own ctx ends, and
+// returns the same. A handler that calls it waits for itself, so it takes
+// until ctx ends: use a goroutine there.
+func (p *Peer) Shutdown(ctx context.Context) error {
+	p.mu.Lock()
+	if p.isClosing() {
+		p.mu.Unlock()
+		select {
+		case <-p.gone:
+			return p.shutErr
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	close(p.closing)
+	for lis := range p.listeners {
+		_ = lis.Close()
+	}
+	sessions := make([]*session, 0, len(p.sessions))
+	for s := range p.sessions {
+		sessions = append(sessions, s)
+	}
+	p.mu.Unlock()
+
+	for _, s := range sessions {
+		s.drainWithin(ctx)
+	}
+	p.finishShutdown(ctx)
+	process.remove(p)
+	close(p.gone)
+	return p.shutErr
+}
+
+func (p *Peer) finishShutdown(ctx context.Context) {
+	if p.awaitEmpty(ctx.Done()) && p.pool.wait(ctx.Done()) {
+		close(p.killed)
+		p.pool.stop()
+		return
+	}
+	p.mu.Lock()
+	left := make([]*session, 0, len(p.sessions))
+	for s := range p.sessions {
+		left = append(left, s)
+	}
+	p.mu.Unlock()
+	p.shutErr = fmt.Errorf("tp: shutdown cut off %d sessions and %d running handlers: %w", len(left), p.handlers.Load(), ctx.Err())
+	close(p.killed)
+	for _, s := range left {
+		s.link().abort(p.shutErr)
+	}
+	p.awaitEmpty(nil) // their readers have nothing left to wait for
+	p.pool.stop()
+}
+
+// awaitEmpty waits until no session and listener is left, or done is closed:
+// then false.
+func (p *Peer) awaitEmpty(done <-chan struct{}) bool {
+	p.mu.Lock()
+	if p.isEmpty() {
+		p.mu.Unlock()
+		return true
+	}
+	if p.empty == nil {
+		p.empty = make(chan struct{})
+	}
+	empty := p.empty
+	p.mu.Unlock()
+	select {
+	case <-empty:
+		return true
+	case <-done:
+		return false
+	}
+}
+
+// Close is Shutdown bounded by PeerConfig.CloseTimeout. Closing again returns
+// the same as the first time.
+func (p *Peer) Close() (err error) {
+	if p.cfg.CloseTimeout <= 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		return p.Shutdown(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.CloseTimeout)
+	defer cancel()
+	return p.Shutdown(ctx)
+}

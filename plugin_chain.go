@@ -1,0 +1,236 @@
+package tp
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+)
+
+// pluginChain is the PluginContainer. Its hooks are sorted once, when the
+// chain changes, so that an exchange only ranges over slices.
+type pluginChain struct {
+	parent *pluginChain
+	log    func() Logger
+
+	mu       *sync.Mutex // of the whole tree; protects following
+	own      []Plugin
+	children []*pluginChain
+
+	sorted atomic.Pointer[hooks]
+}
+
+var _ PluginContainer = new(pluginChain)
+
+// hooks are the plugins of a chain, by what they implement.
+type hooks struct {
+	all                 []Plugin
+	postReg             []PostRegPlugin
+	postDial            []PostDialPlugin
+	postAccept          []PostAcceptPlugin
+	preWritePull        []PreWritePullPlugin
+	postWritePull       []PostWritePullPlugin
+	preWriteReply       []PreWriteReplyPlugin
+	postWriteReply      []PostWriteReplyPlugin
+	preWritePush        []PreWritePushPlugin
+	postWritePush       []PostWritePushPlugin
+	preReadHeader       []PreReadHeaderPlugin
+	postReadPullHeader  []PostReadPullHeaderPlugin
+	preReadPullBody     []PreReadPullBodyPlugin
+	postReadPullBody    []PostReadPullBodyPlugin
+	postReadPushHeader  []PostReadPushHeaderPlugin
+	preReadPushBody     []PreReadPushBodyPlugin
+	postReadPushBody    []PostReadPushBodyPlugin
+	postReadReplyHeader []PostReadReplyHeaderPlugin
+	preReadReplyBody    []PreReadReplyBodyPlugin
+	postReadReplyBody   []PostReadReplyBodyPlugin
+	postDisconnect      []PostDisconnectPlugin
+}
+
+func sortHooks(all []Plugin) *hooks {
+	h := &hooks{all: all}
+	for _, p := range all {
+		appendHook(&h.postReg, p)
+		appendHook(&h.postDial, p)
+		appendHook(&h.postAccept, p)
+		appendHook(&h.preWritePull, p)
+		appendHook(&h.postWritePull, p)
+		appendHook(&h.preWriteReply, p)
+		appendHook(&h.postWriteReply, p)
+		appendHook(&h.preWritePush, p)
+		appendHook(&h.postWritePush, p)
+		appendHook(&h.preReadHeader, p)
+		appendHook(&h.postReadPullHeader, p)
+		appendHook(&h.preReadPullBody, p)
+		appendHook(&h.postReadPullBody, p)
+		appendHook(&h.postReadPushHeader, p)
+		appendHook(&h.preReadPushBody, p)
+		appendHook(&h.postReadPushBody, p)
+		appendHook(&h.postReadReplyHeader, p)
+		appendHook(&h.preReadReplyBody, p)
+		appendHook(&h.postReadReplyBody, p)
+		appendHook(&h.postDisconnect, p)
+	}
+	return h
+}
+
+func appendHook[H Plugin](list *[]H, p Plugin) {
+	if h, ok := p.(H); ok {
+		*list = append(*list, h)
+	}
+}
+
+// peerOnlyHooks names the hooks of p that fire before routing or without a
+// route, so that they have no effect on a group or handler.
+func peerOnlyHooks(p Plugin) []string {
+	h := sortHooks([]Plugin{p})
+	var names []string
+	for _, hook := range []struct {
+		name string
+		n    int
+	}{
+		{"PostDial", len(h.postDial)},
+		{"PostAccept", len(h.postAccept)},
+		{"PreWritePull", len(h.preWritePull)},
+		{"PostWritePull", len(h.postWritePull)},
+		{"PreWritePush", len(h.preWritePush)},
+		{"PostWritePush", len(h.postWritePush)},
+		{"PreReadHeader", len(h.preReadHeader)},
+		{"PostReadPullHeader", len(h.postReadPullHeader)},
+		{"PostReadPushHeader", len(h.postReadPushHeader)},
+		{"PostReadReplyHeader", len(h.postReadReplyHeader)},
+		{"PreReadReplyBody", len(h.preReadReplyBody)},
+		{"PostReadReplyBody", len(h.postReadReplyBody)},
+		{"PostDisconnect", len(h.postDisconnect)},
+	} {
+		if hook.n > 0 {
+			names = append(names, hook.name)
+		}
+	}
+	return names
+}
+
+// newPluginChain returns the root of a tree: the chain of a peer.
+func newPluginChain(log func() Logger) *pluginChain {
+	c := &pluginChain{log: log, mu: new(sync.Mutex)}
+	c.sorted.Store(new(hooks))
+	return c
+}
+
+// extend returns a chain below c, for a group or handler.
+func (c *pluginChain) extend(plugins []Plugin) (*pluginChain, error) {
+	if len(plugins) == 0 {
+		return c, nil
+	}
+	child := &pluginChain{parent: c, log: c.log, mu: c.mu}
+	child.sorted.Store(c.sorted.Load())
+	if err := child.Add(plugins...); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.children = append(c.children, child)
+	child.sort() // the parent may have changed meanwhile
+	return child, nil
+}
+
+// Add appends plugins.
+func (c *pluginChain) Add(plugins ...Plugin) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := make(map[string]bool)
+	for up := c; up != nil; up = up.parent {
+		for _, p := range up.own {
+			taken[p.Name()] = true
+		}
+	}
+	c.namesBelow(taken)
+	for _, p := range plugins {
+		if p == nil {
+			return fmt.Errorf("tp: a plugin is nil")
+		}
+		name := p.Name()
+		if name == "" {
+			return fmt.Errorf("tp: plugin %T has an empty name", p)
+		}
+		if taken[name] {
+			return fmt.Errorf("tp: plugin %q (%T) stands twice in one chain: give it another name, or register it once", name, p)
+		}
+		taken[name] = true
+	}
+	c.own = append(c.own[:len(c.own):len(c.own)], plugins...)
+	c.sort()
+	return nil
+}
+
+func (c *pluginChain) namesBelow(names map[string]bool) {
+	for _, child := range c.children {
+		for _, p := range child.own {
+			names[p.Name()] = true
+		}
+		child.namesBelow(names)
+	}
+}
+
+// sort renews the hooks of c and of all below. mu is held.
+func (c *pluginChain) sort() {
+	var all []Plugin
+	if c.parent != nil {
+		all = append(all, c.parent.sorted.Load().all...)
+	}
+	c.sorted.Store(sortHooks(append(all, c.own...)))
+	for _, child := range c.children {
+		child.sort()
+	}
+}
+
+// Remove removes a plugin that was added here.
+func (c *pluginChain) Remove(pluginName string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, p := range c.own {
+		if p.Name() == pluginName {
+			own := append([]Plugin(nil), c.own[:i]...)
+			c.own = append(own, c.own[i+1:]...)
+			c.sort()
+			return nil
+		}
+	}
+	return fmt.Errorf("tp: no plugin %q was added here", pluginName)
+}
+
+// GetByName returns the plugin of the chain with the name, or nil.
+func (c *pluginChain) GetByName(pluginName string) Plugin {
+	for _, p := range c.sorted.Load().all {
+		if p.Name() == pluginName {
+			return p
+		}
+	}
+	return nil
+}
+
+// GetAll returns the plugins of the chain.
+func (c *pluginChain) GetAll() []Plugin {
+	return append([]Plugin(nil), c.sorted.Load().all...)
+}
+
+// runHooks calls a hook of each plugin until one vetoes or panics.
+func runHooks[H Plugin, C any](c *pluginChain, list []H, ctx C, name string, hook func(H, C) *Rerror) (rerr *Rerror) {
+	if len(list) == 0 {
+		return nil
+	}
+	i := 0
+	defer func() {
+		if r := recover(); r != nil {
+			plugin := list[i].Name()
+			c.log().Errorf("plugin %s: %s panicked: %v\n%s", plugin, name, r, debug.Stack())
+			rerr = NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "plugin "+plugin+" failed in "+name)
+		}
+	}()
+	for ; i < len(list); i++ {
+		if rerr = hook(list[i], ctx); rerr != nil {
+			return rerr
+		}
+	}
+	return nil
+}

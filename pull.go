@@ -1,0 +1,322 @@
+package tp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/henrylee2cn/goutil"
+	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/utils"
+)
+
+// PullCmd is a pull of this side. What it returns is settled once Pull has
+// returned it or GoPull has sent it on done, and it may be kept.
+type PullCmd struct {
+	sess   *session
+	link   *link // nil if there was none
+	output socket.Packet
+	reply  interface{}
+	ctx    context.Context
+	start  time.Time
+	cost   time.Duration
+	text   string // of the output's body, for the log
+
+	// Set by who removed it from the pending pulls, read by who completes it.
+	rerr  *Rerror
+	input *handlerCtx // the reply, if one came
+
+	ready chan struct{} // Pull: rerr and input are set; it has room for one
+	async *asyncPull    // GoPull
+}
+
+// asyncPull is what GoPull adds.
+type asyncPull struct {
+	done chan *PullCmd
+	// parts counts what is over: the launch in the goroutine of GoPull, and the
+	// removal from the pending pulls. Whoever ends the second one completes.
+	parts atomic.Int32
+	stop  func() bool // of the context's AfterFunc
+}
+
+var (
+	_ WriteCtx = new(PullCmd)
+	_ task     = new(PullCmd)
+)
+
+// Pull calls the handler of uri and waits for its reply.
+func (s *session) Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd {
+	cmd := s.newPull(uri, args, reply, setting)
+	cmd.ready = make(chan struct{}, 1)
+	ctx, cancel := cmd.bound()
+	defer cancel()
+	if cmd.launch() {
+		select {
+		case <-cmd.ready:
+		case <-ctx.Done():
+			if !cmd.abandon(ctx) {
+				<-cmd.ready // it is being finished at this moment
+			}
+		}
+	}
+	cmd.complete()
+	return cmd
+}
+
+// GoPull calls the handler of uri and sends the finished PullCmd on done.
+func (s *session) GoPull(uri string, args interface{}, reply interface{}, done chan *PullCmd, setting ...socket.PacketSetting) {
+	if done == nil {
+		panic("tp: GoPull: done is nil: make it with room for the pulls under way, or use Pull")
+	}
+	cmd := s.newPull(uri, args, reply, setting)
+	cmd.async = &asyncPull{done: done}
+	ctx, cancel := cmd.bound()
+	launched := cmd.launch()
+	if !launched {
+		cmd.async.parts.Add(1) // nobody else will finish it
+	}
+	stop := context.AfterFunc(ctx, func() {
+		if launched && cmd.abandon(ctx) {
+			cmd.partOver()
+		}
+	})
+	cmd.async.stop = func() bool {
+		defer cancel()
+		return stop()
+	}
+	cmd.partOver()
+}
+
+func (s *session) newPull(uri string, args, reply interface{}, setting []socket.PacketSetting) *PullCmd {
+	cmd := &PullCmd{sess: s, reply: reply, start: time.Now()}
+	fillLaunch(&cmd.output, s.peer, uri, args, setting)
+	cmd.output.SetPtype(TypePull)
+	return cmd
+}
+
+// fillLaunch fills a pull or push.
+func fillLaunch(p *socket.Packet, peer *Peer, uri string, args interface{}, setting []socket.PacketSetting) {
+	p.SetUri(uri)
+	p.SetBody(args)
+	for _, set := range setting {
+		if set != nil {
+			set(p)
+		}
+	}
+	if p.BodyCodec() == codec.NilCodecId {
+		p.SetBodyCodec(peer.cfg.bodyCodec())
+	}
+}
+
+// bound returns the context that ends the pull; with no bound it never does.
+func (c *PullCmd) bound() (context.Context, context.CancelFunc) {
+	ctx := c.output.Context()
+	d := c.sess.peer.cfg.DefaultPullTimeout
+	if d <= 0 {
+		return ctx, nothing
+	}
+	c.ctx = ctx // what the user and the plugins see
+	bounded, cancel := context.WithTimeout(ctx, d)
+	c.output.SetContext(bounded)
+	return bounded, cancel
+}
+
+// launch sends the pull. False means that it has failed already, and that
+// nobody else finishes it.
+func (c *PullCmd) launch() (launched bool) {
+	if c.output.Uri() == "" {
+		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the URI of the pull is empty")
+		return false
+	}
+	if err := c.output.Context().Err(); err != nil {
+		c.rerr = ToRerror(err)
+		return false
+	}
+	c.link, c.rerr = c.sess.live()
+	if c.rerr != nil {
+		return false
+	}
+	l, plugins := c.link, c.sess.peer.plugins
+	c.output.SetSeq(l.pullSeq.Add(1) - 1)
+	if c.rerr = plugins.PreWritePull(c); c.rerr != nil {
+		return false
+	}
+	if c.rerr = l.pending.add(c); c.rerr != nil {
+		return false
+	}
+	l.wakeReader()
+	c.text = c.sess.peer.outText(&c.output)
+	if err := l.send(&c.output); err != nil {
+		if l.pending.remove(c.output.Seq()) != c {
+			return true // the link has failed too, and finishes it
+		}
+		l.settle()
+		c.rerr = writeRerror(err)
+		return false
+	}
+	if rerr := plugins.PostWritePull(c); rerr != nil {
+		c.sess.peer.log().Warnf("session %s: PostWritePull of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
+	}
+	return true
+}
+
+// writeRerror tells what kept a pull or push from being sent.
+func writeRerror(err error) *Rerror {
+	switch {
+	case errors.Is(err, socket.ErrPack):
+		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
+	case errors.Is(err, net.ErrClosed):
+		return NewRerror(CodeConnClosed, CodeText(CodeConnClosed), err.Error())
+	case errors.Is(err, socket.ErrQueueTimeout):
+		return NewRerror(CodeWriteFailed, CodeText(CodeWriteFailed), err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return ToRerror(err)
+	}
+	return NewRerror(CodeWriteFailed, CodeText(CodeWriteFailed), err.Error())
+}
+
+// abandon finishes the pull because ctx ended, unless someone else does.
+func (c *PullCmd) abandon(ctx context.Context) bool {
+	if c.link.pending.remove(c.output.Seq()) != c {
+		return false
+	}
+	c.link.settle()
+	c.rerr = ToRerror(ctx.Err())
+	return true
+}
+
+// arrive finishes the pull with its reply. Its caller has removed it.
+func (c *PullCmd) arrive(reply *handlerCtx) {
+	c.input = reply
+	c.finished()
+}
+
+// fail finishes the pull without a reply. Its caller has removed it.
+func (c *PullCmd) fail(why *Rerror) {
+	c.rerr = why.Copy()
+	c.finished()
+}
+
+func (c *PullCmd) finished() {
+	if c.async != nil {
+		c.partOver()
+		return
+	}
+	c.ready <- struct{}{}
+}
+
+// partOver completes an asynchronous pull on a worker after its second part:
+// the reader must not decode, and a full done must not hold it up.
+func (c *PullCmd) partOver() {
+	if c.async.parts.Add(1) == 2 {
+		c.sess.peer.pool.mustStart(c)
+	}
+}
+
+// run is the worker's part of a GoPull.
+func (c *PullCmd) run() {
+	c.async.stop()
+	c.complete()
+	select {
+	case c.async.done <- c:
+		return
+	default:
+	}
+	select {
+	case c.async.done <- c:
+	case <-c.sess.peer.gone:
+		c.sess.peer.log().Warnf("session %s: the pull of %q was finished, but nobody took it from done", c.sess.Id(), c.output.Uri())
+	}
+}
+
+// complete decodes the reply, in the goroutine that waits for it.
+func (c *PullCmd) complete() {
+	if c.input != nil {
+		c.readReply()
+	}
+	c.cost = time.Since(c.start)
+	c.logExchange()
+}
+
+func (c *PullCmd) readReply() {
+	in, plugins := c.input, c.sess.peer.plugins
+	defer in.input.ReleaseBody()
+	if c.rerr != nil {
+		return
+	}
+	if c.rerr = plugins.PreReadReplyBody(in); c.rerr != nil {
+		return
+	}
+	if in.input.HasMeta() {
+		c.rerr = NewRerrorFromMeta(in.input.Meta())
+	}
+	if c.sess.peer.cfg.PrintBody {
+		in.text = clip(in.input.HeldBody())
+	}
+	in.input.SetBody(c.reply)
+	if err := in.input.DecodeBody(); err != nil && c.rerr == nil {
+		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
+	}
+	if veto := plugins.PostReadReplyBody(in); veto != nil {
+		c.rerr = veto
+	}
+}
+
+// Rerror returns why the pull failed, or nil.
+func (c *PullCmd) Rerror() *Rerror { return c.rerr }
+
+// Result returns the reply that Pull was given to decode into, and why the
+// pull failed.
+func (c *PullCmd) Result() (interface{}, *Rerror) { return c.reply, c.rerr }
+
+// CostTime returns how long the pull took, from the call to the decoded
+// reply.
+func (c *PullCmd) CostTime() time.Duration { return c.cost }
+
+// Output returns the packet that was sent.
+func (c *PullCmd) Output() *socket.Packet { return &c.output }
+
+// InputMeta returns the meta data of the reply; it is empty if none came.
+func (c *PullCmd) InputMeta() *utils.Args {
+	if c.input == nil {
+		return new(utils.Args)
+	}
+	return c.input.input.Meta()
+}
+
+// InputBodyCodec returns the id of the codec of the reply's body, or 0.
+func (c *PullCmd) InputBodyCodec() byte {
+	if c.input == nil {
+		return codec.NilCodecId
+	}
+	return c.input.input.BodyCodec()
+}
+
+// Context returns the context of WithContext, or what a plugin made of it.
+func (c *PullCmd) Context() context.Context {
+	if c.ctx != nil {
+		return c.ctx
+	}
+	return c.output.Context()
+}
+
+// SetContext replaces the context, for plugins.
+func (c *PullCmd) SetContext(ctx context.Context) { c.ctx = ctx }
+
+// Public returns the session's map of the user's own values.
+func (c *PullCmd) Public() goutil.Map { return c.sess.Public() }
+
+// PublicLen returns how many values Public holds.
+func (c *PullCmd) PublicLen() int { return c.sess.PublicLen() }
+
+// Ip returns the address of the other side, with its port.
+func (c *PullCmd) Ip() string { return c.sess.RemoteIp() }
+
+// Peer returns the peer.
+func (c *PullCmd) Peer() *Peer { return c.sess.peer }
+
+// Session returns the session.
+func (c *PullCmd) Session() Session { return c.sess }

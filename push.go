@@ -1,0 +1,86 @@
+package tp
+
+import (
+	"context"
+	"time"
+
+	"github.com/henrylee2cn/goutil"
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// pushCmd is a push of this side, as plugins see it.
+type pushCmd struct {
+	sess   *session
+	output socket.Packet
+	ctx    context.Context
+}
+
+var _ WriteCtx = new(pushCmd)
+
+// Push sends args to the handler of uri.
+func (s *session) Push(uri string, args interface{}, setting ...socket.PacketSetting) *Rerror {
+	c := &pushCmd{sess: s}
+	fillLaunch(&c.output, s.peer, uri, args, setting)
+	c.output.SetPtype(TypePush)
+	if !s.peer.observes {
+		return c.launch()
+	}
+	start := time.Now()
+	rerr := c.launch()
+	c.logExchange(start, rerr)
+	return rerr
+}
+
+func (c *pushCmd) launch() *Rerror {
+	if c.output.Uri() == "" {
+		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the URI of the push is empty")
+	}
+	if err := c.output.Context().Err(); err != nil {
+		return ToRerror(err)
+	}
+	l, rerr := c.sess.live()
+	if rerr != nil {
+		return rerr
+	}
+	plugins := c.sess.peer.plugins
+	c.output.SetSeq(l.pushSeq.Add(1) - 1)
+	if rerr := plugins.PreWritePush(c); rerr != nil {
+		return rerr
+	}
+	if err := l.send(&c.output); err != nil {
+		return writeRerror(err)
+	}
+	if rerr := plugins.PostWritePush(c); rerr != nil {
+		c.sess.peer.log().Warnf("session %s: PostWritePush of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
+	}
+	return nil
+}
+
+// Output returns the packet.
+func (c *pushCmd) Output() *socket.Packet { return &c.output }
+
+// Context returns the context of WithContext, or what a plugin made of it.
+func (c *pushCmd) Context() context.Context {
+	if c.ctx != nil {
+		return c.ctx
+	}
+	return c.output.Context()
+}
+
+// SetContext replaces the context, for plugins.
+func (c *pushCmd) SetContext(ctx context.Context) { c.ctx = ctx }
+
+// Public returns the session's map of the user's own values.
+func (c *pushCmd) Public() goutil.Map { return c.sess.Public() }
+
+// PublicLen returns how many values Public holds.
+func (c *pushCmd) PublicLen() int { return c.sess.PublicLen() }
+
+// Ip returns the address of the other side, with its port.
+func (c *pushCmd) Ip() string { return c.sess.RemoteIp() }
+
+// Peer returns the peer.
+func (c *pushCmd) Peer() *Peer { return c.sess.peer }
+
+// Session returns the session.
+func (c *pushCmd) Session() Session { return c.sess }

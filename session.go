@@ -1,0 +1,368 @@
+package tp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/henrylee2cn/goutil"
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// Errors of a session that is over. They match net.ErrClosed.
+var (
+	// ErrConnClosed says that the session's connection has been closed.
+	ErrConnClosed = fmt.Errorf("tp: connection closed: %w", net.ErrClosed)
+	// ErrListenClosed is what Listen and ServeListener return after the peer
+	// was shut down.
+	ErrListenClosed = fmt.Errorf("tp: listener closed: %w", net.ErrClosed)
+	errSessionOpen  = errors.New("tp: Send and Receive are for the PostDial and PostAccept plugins: this session is open")
+)
+
+type (
+	// Session is a conversation with another peer, on which both sides pull
+	// and push. It is safe for concurrent use, from handlers and hooks too.
+	//
+	// It ends when either side closes it or the connection breaks. One that is
+	// of no more use must be closed.
+	Session interface {
+		// Pull calls the handler of uri on the other side with args, waits for
+		// the reply, and decodes it into reply, a pointer; nil means that the
+		// reply is not wanted. The error is in the PullCmd: see its Rerror.
+		//
+		// It waits until the reply comes, the context of WithContext or
+		// PeerConfig.DefaultPullTimeout ends it, or the session ends. It must
+		// not be called in a DispatchInline handler or a header hook, which run
+		// in the goroutine that would read the reply.
+		Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd
+		// GoPull is Pull that does not wait: the PullCmd is sent on done when
+		// it is finished. A done that is full holds up nobody else: that
+		// PullCmd follows when there is room. A nil done panics.
+		GoPull(uri string, args interface{}, reply interface{}, done chan *PullCmd, setting ...socket.PacketSetting)
+		// Push sends args to the handler of uri on the other side. Nil means
+		// that it is queued on a live connection: see Flush. Pushes of one
+		// goroutine arrive and are handled in their order.
+		Push(uri string, args interface{}, setting ...socket.PacketSetting) *Rerror
+		// Flush returns nil when the kernel has all that was queued before.
+		// Otherwise it returns the error of the connection or of ctx.
+		Flush(ctx context.Context) error
+
+		// Id returns the id. By default it is the address as text: the remote
+		// one when accepted, the local one when dialled, and "#2" and so on
+		// after it if that is taken.
+		Id() string
+		// SetId changes the id. Another session that has it is replaced: it is
+		// found no more and closes in the background.
+		SetId(newId string)
+		// Close closes the session: it refuses new pulls and pushes of this
+		// side, flushes (at most the write timeout), and returns. What is under
+		// way on both sides is finished in the background, for at most
+		// PeerConfig.CloseTimeout; CloseNotify tells the end. A handler may
+		// call it. Closing again does nothing.
+		Close() error
+		// CloseNotify returns a channel that is closed when the session is
+		// over, after PostDisconnect.
+		CloseNotify() <-chan struct{}
+		// IsOk reports whether the session takes pulls and pushes.
+		IsOk() bool
+		// Health reports whether the session has a live connection.
+		Health() bool
+
+		// Peer returns the peer.
+		Peer() *Peer
+		// RemoteIp returns the address of the other side, with its port as in
+		// teleport v3.
+		RemoteIp() string
+		// LocalIp returns the address of this side, with its port as in
+		// teleport v3.
+		LocalIp() string
+		// ReadTimeout returns the longest silence between two received
+		// packets; 0 is no bound.
+		ReadTimeout() time.Duration
+		// SetReadTimeout sets it, from the next packet on; 0 or less is no
+		// bound.
+		SetReadTimeout(duration time.Duration)
+		// WriteTimeout returns the bound of a write and of the wait for room in
+		// the outgoing queue; 0 is no bound.
+		WriteTimeout() time.Duration
+		// SetWriteTimeout sets it; 0 or less is no bound.
+		SetWriteTimeout(duration time.Duration)
+		// Public returns the map of the user's own values on this session.
+		Public() goutil.Map
+		// PublicLen returns how many values Public holds.
+		PublicLen() int
+	}
+
+	// PreSession is a session that PostDial or PostAccept may still refuse.
+	PreSession interface {
+		// SetId sets the id that the session will have.
+		SetId(newId string)
+		// Close closes the connection.
+		Close() error
+		// Id returns the id.
+		Id() string
+		// IsOk reports whether the session was not closed.
+		IsOk() bool
+		// Peer returns the peer.
+		Peer() *Peer
+		// RemoteIp returns the address of the other side, with its port.
+		RemoteIp() string
+		// LocalIp returns the address of this side, with its port.
+		LocalIp() string
+		// SetReadTimeout sets the longest silence between two packets.
+		SetReadTimeout(duration time.Duration)
+		// SetWriteTimeout sets the bound of a write.
+		SetWriteTimeout(duration time.Duration)
+		// Public returns the map of the user's own values on this session.
+		Public() goutil.Map
+		// PublicLen returns how many values Public holds.
+		PublicLen() int
+		// Send writes a packet and returns when the kernel has it. The other
+		// side must Receive it: it is no pull or push yet.
+		Send(packet *socket.Packet) error
+		// Receive reads the next packet. Its body is decoded into what
+		// SetBody or SetNewBody prepared.
+		Receive(packet *socket.Packet) error
+	}
+
+	// PostSession is a session that has ended.
+	PostSession interface {
+		// Id returns the id that the session had.
+		Id() string
+		// Replaced reports whether it ended because another took its id.
+		Replaced() bool
+		// Peer returns the peer.
+		Peer() *Peer
+		// RemoteIp returns the address of the other side, with its port.
+		RemoteIp() string
+		// LocalIp returns the address of this side, with its port.
+		LocalIp() string
+		// Public returns the map of the user's own values on this session.
+		Public() goutil.Map
+		// PublicLen returns how many values Public holds.
+		PublicLen() int
+	}
+)
+
+// session is what users hold. It stands on a link, its current connection.
+type session struct {
+	peer    *Peer
+	current atomic.Pointer[link]
+	phase   atomic.Int32
+	over    chan struct{} // closed when all is over
+
+	name // guarded by the peer's hub
+
+	publicMu sync.Mutex // protects following
+	public   goutil.Map
+}
+
+// Phases of a session. It only ever moves on.
+const (
+	phaseOpening = iota // PostDial or PostAccept runs
+	phaseOpen
+	phaseClosing // no new pulls and pushes of this side
+)
+
+var (
+	_ Session     = new(session)
+	_ PreSession  = new(session)
+	_ PostSession = new(session)
+)
+
+func (p *Peer) newSession(conn net.Conn, protoFunc []socket.ProtoFunc) *session {
+	s := &session{peer: p, over: make(chan struct{})}
+	s.current.Store(newLink(s, conn, protoFunc))
+	return s
+}
+
+func (s *session) link() *link { return s.current.Load() }
+
+// open runs the PostDial or PostAccept hooks and makes the session one that
+// is found. On failure the conn is closed and the session over.
+func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
+	rerr := hooks(s)
+	if rerr == nil && !s.phase.CompareAndSwap(phaseOpening, phaseOpen) {
+		rerr = NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "closed while it was opened")
+	}
+	if rerr != nil {
+		s.phase.Store(phaseClosing)
+		_ = s.link().conn.Close()
+		close(s.over)
+		s.peer.forget(s)
+		return rerr
+	}
+	s.register()
+	return nil
+}
+
+// serve is the goroutine of the session: the reader of its link, and what
+// comes after it.
+func (s *session) serve() {
+	l := s.link()
+	err := l.read()
+	s.phase.Store(phaseClosing)
+	l.end(err)
+	if rerr := s.peer.plugins.PostDisconnect(s); rerr != nil {
+		s.peer.log().Warnf("session %s: PostDisconnect: %v", s.Id(), rerr)
+	}
+	close(s.over)
+	s.peer.forget(s)
+}
+
+// live returns the link for a new pull or push, or why there is none.
+func (s *session) live() (*link, *Rerror) {
+	if s.phase.Load() != phaseOpen {
+		return nil, NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "the session is closed")
+	}
+	l := s.link()
+	// A side that goes away still answers what the handlers of its own last
+	// pulls ask for.
+	if l.refusing.Load() || l.away.Load() && l.handlers.Load() == 0 {
+		return nil, NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "the session is closing")
+	}
+	return l, nil
+}
+
+// Close closes the session in the background.
+func (s *session) Close() error {
+	if s.cutOpening() {
+		return nil
+	}
+	if !s.phase.CompareAndSwap(phaseOpen, phaseClosing) {
+		return nil
+	}
+	l := s.link()
+	l.refuse()
+	s.unregister()
+	if s.peer.cfg.CloseTimeout <= 0 {
+		return l.conn.Close()
+	}
+	flushBound, cancel := timeoutContext(l.conn.WriteTimeout())
+	err := l.conn.Flush(flushBound)
+	cancel()
+	ctx, cancel := timeoutContext(s.peer.cfg.CloseTimeout)
+	l.startDrain(ctx, cancel)
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// cutOpening closes the conn of a session that is not open yet, so that its
+// hooks fail. It reports whether it was not.
+func (s *session) cutOpening() bool {
+	if !s.phase.CompareAndSwap(phaseOpening, phaseClosing) {
+		return false
+	}
+	_ = s.link().conn.Close()
+	return true
+}
+
+// drainWithin is Close within the bound of a whole peer.
+func (s *session) drainWithin(ctx context.Context) {
+	if s.cutOpening() {
+		return
+	}
+	s.phase.CompareAndSwap(phaseOpen, phaseClosing)
+	s.unregister()
+	s.link().refuse()
+	s.link().startDrain(ctx, func() {})
+}
+
+// leave closes the session after the other side said that it goes away. Pulls
+// and pushes of handlers that still run for it are not refused yet.
+func (s *session) leave() {
+	if s.phase.Load() == phaseOpen {
+		s.unregister()
+		ctx, cancel := timeoutContext(s.peer.cfg.CloseTimeout)
+		s.link().startDrain(ctx, cancel)
+	}
+}
+
+// CloseNotify returns a channel that is closed when the session is over.
+func (s *session) CloseNotify() <-chan struct{} { return s.over }
+
+// IsOk reports whether the session takes pulls and pushes.
+func (s *session) IsOk() bool { return s.phase.Load() < phaseClosing }
+
+// Health reports whether the session has a live connection.
+func (s *session) Health() bool {
+	select {
+	case <-s.link().readEnded:
+		return false
+	default:
+		return s.phase.Load() == phaseOpen
+	}
+}
+
+// Flush returns when the kernel has all that was queued.
+func (s *session) Flush(ctx context.Context) error { return s.link().conn.Flush(ctx) }
+
+// Send writes a packet before the session is open.
+func (s *session) Send(packet *socket.Packet) error {
+	if s.phase.Load() != phaseOpening {
+		return errSessionOpen
+	}
+	return s.link().conn.WritePacket(packet)
+}
+
+// Receive reads a packet before the session is open.
+func (s *session) Receive(packet *socket.Packet) error {
+	if s.phase.Load() != phaseOpening {
+		return errSessionOpen
+	}
+	return s.link().conn.ReadPacket(packet)
+}
+
+// Peer returns the peer.
+func (s *session) Peer() *Peer { return s.peer }
+
+// RemoteIp returns the address of the other side.
+func (s *session) RemoteIp() string { return addrText(s.link().conn.RemoteAddr()) }
+
+// LocalIp returns the address of this side.
+func (s *session) LocalIp() string { return addrText(s.link().conn.LocalAddr()) }
+
+func addrText(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+// ReadTimeout returns the longest silence between two received packets.
+func (s *session) ReadTimeout() time.Duration { return s.link().conn.ReadTimeout() }
+
+// SetReadTimeout sets it.
+func (s *session) SetReadTimeout(d time.Duration) { s.link().conn.SetReadTimeout(d) }
+
+// WriteTimeout returns the bound of a write.
+func (s *session) WriteTimeout() time.Duration { return s.link().conn.WriteTimeout() }
+
+// SetWriteTimeout sets it.
+func (s *session) SetWriteTimeout(d time.Duration) { s.link().conn.SetWriteTimeout(d) }
+
+// Public returns the map of the user's own values.
+func (s *session) Public() goutil.Map {
+	s.publicMu.Lock()
+	defer s.publicMu.Unlock()
+	if s.public == nil {
+		s.public = goutil.RwMap()
+	}
+	return s.public
+}
+
+// PublicLen returns how many values Public holds.
+func (s *session) PublicLen() int {
+	s.publicMu.Lock()
+	defer s.publicMu.Unlock()
+	if s.public == nil {
+		return 0
+	}
+	return s.public.Len()
+}

@@ -1,0 +1,153 @@
+package tp
+
+import (
+	"strconv"
+	"sync"
+)
+
+// sessionHub finds the open sessions of a peer by id. Its lock makes the
+// change of an id, and the replacement that it may mean, one step.
+type sessionHub struct {
+	mu   sync.RWMutex // protects following, and the name of every session
+	byID map[string]*session
+}
+
+// name is what the hub knows of a session.
+type name struct {
+	id         string
+	chosen     bool // by SetId, so that it replaces who has it
+	registered bool
+	replaced   bool
+}
+
+// register makes an open session one that is found.
+func (s *session) register() {
+	h := &s.peer.hub
+	h.mu.Lock()
+	if s.phase.Load() != phaseOpen { // closed meanwhile
+		h.mu.Unlock()
+		return
+	}
+	if !s.chosen {
+		s.id = h.free(s.id)
+	}
+	loser := h.take(s, s.id)
+	h.mu.Unlock()
+	s.peer.retire(loser)
+}
+
+// free returns id, with a suffix if it is taken.
+func (h *sessionHub) free(id string) string {
+	unique := id
+	for n := 2; h.byID[unique] != nil; n++ {
+		unique = id + "#" + strconv.Itoa(n)
+	}
+	return unique
+}
+
+// take puts s under id and returns who was there.
+func (h *sessionHub) take(s *session, id string) (loser *session) {
+	if s.registered && s.id != id {
+		delete(h.byID, s.id)
+	}
+	if loser = h.byID[id]; loser == s {
+		loser = nil
+	}
+	if loser != nil {
+		loser.replaced, loser.registered = true, false
+	}
+	if h.byID == nil {
+		h.byID = make(map[string]*session)
+	}
+	h.byID[id] = s
+	s.id, s.registered = id, true
+	return loser
+}
+
+// unregister makes the session one that is not found.
+func (s *session) unregister() {
+	h := &s.peer.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.registered {
+		delete(h.byID, s.id)
+		s.registered = false
+	}
+}
+
+// Id returns the id.
+func (s *session) Id() string {
+	h := &s.peer.hub
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return s.id
+}
+
+// SetId changes the id. A session that is not found, since it is opening or
+// closing, only changes its own.
+func (s *session) SetId(newId string) {
+	if newId == "" {
+		return
+	}
+	h := &s.peer.hub
+	var loser *session
+	h.mu.Lock()
+	if s.registered {
+		loser = h.take(s, newId)
+	} else if !s.replaced {
+		s.id = newId
+	}
+	s.chosen = true
+	h.mu.Unlock()
+	s.peer.retire(loser)
+}
+
+// Replaced reports whether the session ended because another took its id.
+func (s *session) Replaced() bool {
+	h := &s.peer.hub
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return s.replaced
+}
+
+// retire closes a session that was replaced, without waiting for it.
+func (p *Peer) retire(s *session) {
+	if s != nil {
+		p.log().Infof("session %s: replaced by another of the same id", s.Id())
+		p.pool.mustStart(p.safely(func() { _ = s.Close() }))
+	}
+}
+
+// GetSession returns the open session with the id.
+func (p *Peer) GetSession(sessionId string) (Session, bool) {
+	p.hub.mu.RLock()
+	defer p.hub.mu.RUnlock()
+	s := p.hub.byID[sessionId]
+	if s == nil {
+		return nil, false
+	}
+	return s, true
+}
+
+// RangeSession calls fn for each open session until it returns false. fn may
+// do anything, also close sessions.
+func (p *Peer) RangeSession(fn func(sess Session) bool) {
+	p.hub.mu.RLock()
+	sessions := make([]*session, 0, len(p.hub.byID))
+	for _, s := range p.hub.byID {
+		sessions = append(sessions, s)
+	}
+	p.hub.mu.RUnlock()
+	for _, s := range sessions {
+		if !fn(s) {
+			return
+		}
+	}
+}
+
+// CountSession returns how many sessions are open.
+func (p *Peer) CountSession() int {
+	p.hub.mu.RLock()
+	defer p.hub.mu.RUnlock()
+	return len(p.hub.byID)
+}

@@ -1,0 +1,64 @@
+package tp
+
+import (
+	"reflect"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// RegPull registers a function of pulls as name, below the router's path. It
+// is RegFunc without reflection, and a wrong shape does not compile:
+//
+//	tp.RegPull(peer.PullRouter, "add", func(ctx tp.PullCtx, args *[2]int) (int, *tp.Rerror) {
+//		return args[0] + args[1], nil
+//	})
+//
+// It panics when r is a router of pushes or the path is taken.
+func RegPull[A, R any](r *Router, name string, fn func(ctx PullCtx, args *A) (R, *Rerror), plugin ...Plugin) {
+	if !r.isPull {
+		panic("tp: RegPull: the router is for pushes: use peer.PullRouter, or RegPush")
+	}
+	regTyped[A](r, name, reflect.TypeFor[R](), plugin, func(c *handlerCtx, args *A) (interface{}, *Rerror) {
+		reply, rerr := fn(c, args)
+		return reply, rerr
+	})
+}
+
+// RegPush registers a function of pushes as name, below the router's path: see
+// RegPull. It panics when r is a router of pulls or the path is taken.
+func RegPush[A any](r *Router, name string, fn func(ctx PushCtx, args *A), plugin ...Plugin) {
+	if r.isPull {
+		panic("tp: RegPush: the router is for pulls: use peer.PushRouter, or RegPull")
+	}
+	regTyped[A](r, name, nil, plugin, func(c *handlerCtx, args *A) (interface{}, *Rerror) {
+		fn(c, args)
+		return nil, nil
+	})
+}
+
+func regTyped[A any](r *Router, name string, reply reflect.Type, plugin []Plugin, call func(*handlerCtx, *A) (interface{}, *Rerror)) {
+	at := r.join(name)
+	h := &Handler{
+		name:      at,
+		argElem:   reflect.TypeFor[A](),
+		replyType: reply,
+		newArg:    func() interface{} { return new(A) },
+		call: func(c *handlerCtx, arg interface{}) (interface{}, *Rerror) {
+			args, ok := arg.(*A)
+			if !ok {
+				return nil, c.wrongBody(reflect.TypeFor[*A]())
+			}
+			return call(c, args)
+		},
+	}
+	r.register([]*Handler{h}, r.chain("handler "+at, plugin))
+}
+
+// Pull is Session.Pull with a typed reply:
+//
+//	sum, rerr := tp.Pull[int](sess, "/add", [2]int{1, 2})
+func Pull[R any](sess Session, uri string, args interface{}, setting ...socket.PacketSetting) (R, *Rerror) {
+	var reply R
+	rerr := sess.Pull(uri, args, &reply, setting...).Rerror()
+	return reply, rerr
+}
