@@ -49,7 +49,7 @@ func (p *Peer) dial(ctx context.Context, addr string, protoFunc []socket.ProtoFu
 	// Closing the peer ends a dial.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(channelContext{p.closing}, stop)()
+	defer context.AfterFunc(p.life, stop)()
 
 	conn, err := p.connect(ctx, addr, config)
 	if err != nil {

@@ -33,6 +33,12 @@ func (l *line) add(c *handlerCtx) int {
 
 // run is the worker's: it empties the line.
 func (l *line) run() {
+	emptied := false
+	defer func() {
+		if !emptied { // a handler ended the goroutine
+			l.pool.mustStart(l)
+		}
+	}()
 	for c := l.next(); c != nil; c = l.next() {
 		select {
 		case <-l.stop:
@@ -41,6 +47,7 @@ func (l *line) run() {
 			c.run()
 		}
 	}
+	emptied = true
 }
 
 func (l *line) next() *handlerCtx {

@@ -239,9 +239,7 @@ func (l *link) end(err error) {
 	}
 	l.cancelContext(&l.pullCtx)
 	if err == io.EOF { // orderly: what is queued may still be wanted
-		bound, cancel := timeoutContext(l.conn.WriteTimeout())
-		_ = l.conn.Flush(bound)
-		cancel()
+		_ = l.flushWithin(l.conn.WriteTimeout())
 	}
 	_ = l.conn.Close()
 	l.finishLine()
@@ -249,10 +247,21 @@ func (l *link) end(err error) {
 	close(l.ended)
 }
 
+// flushWithin flushes for at most d, or the peer's close timeout if d is none.
+func (l *link) flushWithin(d time.Duration) error {
+	ctx, cancel := l.peer.closeBound()
+	if d > 0 {
+		cancel()
+		ctx, cancel = context.WithTimeout(context.Background(), d)
+	}
+	defer cancel()
+	return l.conn.Flush(ctx)
+}
+
 // finishLine waits for the pushes that have arrived: those of a peer that
 // pushed and closed count as delivered.
 func (l *link) finishLine() {
-	bound, cancel := timeoutContext(l.peer.cfg.CloseTimeout)
+	bound, cancel := l.peer.closeBound()
 	defer cancel()
 	for idle := l.line.idle(); idle != nil; idle = l.line.idle() {
 		select {
@@ -308,34 +317,4 @@ func (l *link) cancelContext(c *linkContext) {
 	if c.cancel != nil {
 		c.cancel(ErrConnClosed)
 	}
-}
-
-// channelContext is a context that ends when a channel is closed.
-type channelContext struct{ done <-chan struct{} }
-
-// Deadline returns none.
-func (c channelContext) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-
-// Done returns the channel.
-func (c channelContext) Done() <-chan struct{} { return c.done }
-
-// Err returns context.Canceled once the channel is closed.
-func (c channelContext) Err() error {
-	select {
-	case <-c.done:
-		return context.Canceled
-	default:
-		return nil
-	}
-}
-
-// Value returns nil.
-func (c channelContext) Value(any) any { return nil }
-
-// timeoutContext bounds by d, or not at all when d is 0.
-func timeoutContext(d time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
-		return context.WithCancel(context.Background())
-	}
-	return context.WithTimeout(context.Background(), d)
 }

@@ -113,7 +113,7 @@ func (p *Peer) serveListener(lis net.Listener, protoFunc []socket.ProtoFunc) err
 		p.log().Errorf("listener %s: cannot accept, trying again in %v: %v", addrText(lis.Addr()), pause, err)
 		select {
 		case <-time.After(pause):
-		case <-p.closing:
+		case <-p.life.Done():
 			return ErrListenClosed
 		}
 	}

@@ -32,9 +32,10 @@ type Peer struct {
 	handlers atomic.Int64 // running, of all sessions
 	hub      sessionHub
 
-	closing chan struct{} // closed when Shutdown begins
-	killed  chan struct{} // closed when its bound has passed, or all is over
-	gone    chan struct{} // closed when it is over
+	life   context.Context // ends when Shutdown begins
+	die    context.CancelFunc
+	killed chan struct{} // closed when the sessions are over, or are to be
+	gone   chan struct{} // closed when Shutdown is over
 
 	mu        sync.Mutex // protects following
 	tls       *tls.Config
@@ -54,12 +55,12 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 	}
 	p := &Peer{
 		cfg:       cfg.withDefaults(),
-		closing:   make(chan struct{}),
 		killed:    make(chan struct{}),
 		gone:      make(chan struct{}),
 		listeners: make(map[net.Listener]bool),
 		sessions:  make(map[*session]bool),
 	}
+	p.life, p.die = context.WithCancel(context.Background())
 	p.observes = p.cfg.PrintBody || p.cfg.CountTime || p.cfg.SlowCometDuration > 0
 	p.plugins = newPluginChain(p.log)
 	if err := p.plugins.Add(plugin...); err != nil {
@@ -154,12 +155,7 @@ func (p *Peer) checkEmpty() {
 func (p *Peer) isEmpty() bool { return len(p.sessions) == 0 && p.serving == 0 }
 
 func (p *Peer) isClosing() bool {
-	select {
-	case <-p.closing:
-		return true
-	default:
-		return false
-	}
+	return p.life.Err() != nil
 }
 
 // ServeConn makes a session on a conn that the caller has. It runs the
@@ -218,7 +214,7 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	close(p.closing)
+	p.die()
 	for lis := range p.listeners {
 		_ = lis.Close()
 	}
@@ -238,9 +234,10 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 }
 
 func (p *Peer) finishShutdown(ctx context.Context) {
-	if p.awaitEmpty(ctx.Done()) && p.pool.wait(ctx.Done()) {
-		close(p.killed)
-		p.pool.stop()
+	defer p.pool.stop()
+	drained := p.awaitEmpty(ctx.Done())
+	close(p.killed)
+	if drained && p.pool.wait(ctx.Done()) {
 		return
 	}
 	p.mu.Lock()
@@ -250,12 +247,10 @@ func (p *Peer) finishShutdown(ctx context.Context) {
 	}
 	p.mu.Unlock()
 	p.shutErr = fmt.Errorf("tp: shutdown cut off %d sessions and %d running handlers: %w", len(left), p.handlers.Load(), ctx.Err())
-	close(p.killed)
 	for _, s := range left {
 		s.link().abort(p.shutErr)
 	}
 	p.awaitEmpty(nil) // their readers have nothing left to wait for
-	p.pool.stop()
 }
 
 // awaitEmpty waits until no session and listener is left, or done is closed:
@@ -282,12 +277,17 @@ func (p *Peer) awaitEmpty(done <-chan struct{}) bool {
 // Close is Shutdown bounded by PeerConfig.CloseTimeout. Closing again returns
 // the same as the first time.
 func (p *Peer) Close() (err error) {
-	if p.cfg.CloseTimeout <= 0 {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		return p.Shutdown(ctx)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.CloseTimeout)
+	ctx, cancel := p.closeBound()
 	defer cancel()
-	return p.Shutdown(ctx)
+	err = p.Shutdown(ctx)
+	if p.cfg.CloseTimeout <= 0 {
+		return nil // that something is cut off is what was asked for
+	}
+	return err
+}
+
+// closeBound returns the context that bounds a drain; without a close timeout
+// it has ended already.
+func (p *Peer) closeBound() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), p.cfg.CloseTimeout)
 }

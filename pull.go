@@ -227,7 +227,7 @@ func (c *PullCmd) run() {
 	}
 	select {
 	case c.async.done <- c:
-	case <-c.sess.peer.gone:
+	case <-c.sess.peer.killed:
 		c.sess.peer.log().Warnf("session %s: the pull of %q was finished, but nobody took it from done", c.sess.Id(), c.output.Uri())
 	}
 }

@@ -20,6 +20,7 @@ var (
 	// ErrListenClosed is what Listen and ServeListener return after the peer
 	// was shut down.
 	ErrListenClosed = fmt.Errorf("tp: listener closed: %w", net.ErrClosed)
+	errReaderGone   = errors.New("tp: a handler or plugin ended the goroutine that reads the connection")
 	errSessionOpen  = errors.New("tp: Send and Receive are for the PostDial and PostAccept plugins: this session is open")
 )
 
@@ -204,9 +205,17 @@ func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
 // comes after it.
 func (s *session) serve() {
 	l := s.link()
-	err := l.read()
-	s.phase.Store(phaseClosing)
-	l.end(err)
+	err := errReaderGone
+	defer func() { // an inline handler may end the goroutine
+		s.phase.Store(phaseClosing)
+		l.end(err)
+		s.disconnected()
+	}()
+	err = l.read()
+}
+
+// disconnected is the last that happens to a session.
+func (s *session) disconnected() {
 	if rerr := s.peer.plugins.PostDisconnect(s); rerr != nil {
 		s.peer.log().Warnf("session %s: PostDisconnect: %v", s.Id(), rerr)
 	}
@@ -242,10 +251,8 @@ func (s *session) Close() error {
 	if s.peer.cfg.CloseTimeout <= 0 {
 		return l.conn.Close()
 	}
-	flushBound, cancel := timeoutContext(l.conn.WriteTimeout())
-	err := l.conn.Flush(flushBound)
-	cancel()
-	ctx, cancel := timeoutContext(s.peer.cfg.CloseTimeout)
+	err := l.flushWithin(l.conn.WriteTimeout())
+	ctx, cancel := s.peer.closeBound()
 	l.startDrain(ctx, cancel)
 	if errors.Is(err, net.ErrClosed) {
 		return nil
@@ -279,7 +286,7 @@ func (s *session) drainWithin(ctx context.Context) {
 func (s *session) leave() {
 	if s.phase.Load() == phaseOpen {
 		s.unregister()
-		ctx, cancel := timeoutContext(s.peer.cfg.CloseTimeout)
+		ctx, cancel := s.peer.closeBound()
 		s.link().startDrain(ctx, cancel)
 	}
 }

@@ -1,6 +1,7 @@
 package tp
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -39,7 +40,10 @@ func (p *Peer) tlsConfig() (*tls.Config, error) {
 
 // handshake makes a TLS conn of an accepted one, within the accept timeout.
 func (p *Peer) handshake(conn net.Conn, config *tls.Config) (net.Conn, error) {
-	ctx, cancel := timeoutContext(p.cfg.AcceptTimeout)
+	ctx, cancel := p.life, nothing // closing the peer ends a handshake
+	if bound := p.cfg.AcceptTimeout; bound > 0 {
+		ctx, cancel = context.WithTimeout(ctx, bound)
+	}
 	defer cancel()
 	secure := tls.Server(conn, config)
 	return secure, secure.HandshakeContext(ctx)

@@ -23,11 +23,27 @@ const (
 
 var readBuffers = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
 
+// getBuffer returns a buffer for one packet, from a pool that learns which
+// sizes are in use.
 func getBuffer() *bytebufferpool.ByteBuffer { return bytebufferpool.Get() }
 
 func putBuffer(b *bytebufferpool.ByteBuffer) {
 	if cap(b.B) <= maxPooledBuffer {
 		bytebufferpool.Put(b)
+	}
+}
+
+// queueBuffers holds the buffers of outgoing queues. They grow to hold many
+// frames, so a pool that keeps to the sizes of most would drop just those.
+var queueBuffers = sync.Pool{New: func() any { return new(queueBuffer) }}
+
+// queueBuffer is frames in a row.
+type queueBuffer struct{ b []byte }
+
+func putQueue(q *queueBuffer) {
+	if cap(q.b) <= maxPooledBuffer {
+		q.b = q.b[:0]
+		queueBuffers.Put(q)
 	}
 }
 

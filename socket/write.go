@@ -8,8 +8,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/valyala/bytebufferpool"
 )
 
 const (
@@ -39,14 +37,14 @@ var (
 // At most one goroutine is the flusher. Only it writes to the conn, and it
 // stays until the queue is empty or hands its task on.
 type outbox struct {
-	mu       sync.Mutex                 // protects following
-	queue    *bytebufferpool.ByteBuffer // committed frames, not yet taken by a flusher; nil if none
-	waiting  int                        // bytes in queue and in the flusher's hands
-	accepted uint64                     // bytes ever committed
-	written  uint64                     // bytes ever given to the kernel
-	flushing bool                       // there is a flusher
-	err      error                      // the first failure
-	progress chan struct{}              // closed at the next change; nil if nobody waits
+	mu       sync.Mutex    // protects following
+	queue    *queueBuffer  // committed frames, not yet taken by a flusher; nil while idle
+	waiting  int           // bytes in queue and in the flusher's hands
+	accepted uint64        // bytes ever committed
+	written  uint64        // bytes ever given to the kernel
+	flushing bool          // there is a flusher
+	err      error         // the first failure
+	progress chan struct{} // closed at the next change; nil if nobody waits
 
 	deadline time.Time // as last set; the flusher's
 }
@@ -79,13 +77,13 @@ func (o *outbox) commitAdmitted(frame []byte, wait bool) (target uint64, flusher
 // append queues the frame. mu is held.
 func (o *outbox) append(frame []byte, wait bool) (target uint64, flusher bool) {
 	if o.queue == nil {
-		o.queue = getBuffer()
+		o.queue = queueBuffers.Get().(*queueBuffer)
 	}
-	o.queue.B = append(o.queue.B, frame...)
+	o.queue.b = append(o.queue.b, frame...)
 	o.waiting += len(frame)
 	o.accepted += uint64(len(frame))
 	// The reader gathers what it sends until it waits, or it is much.
-	if o.flushing || !wait && len(o.queue.B) < writeChunk {
+	if o.flushing || !wait && len(o.queue.b) < writeChunk {
 		return o.accepted, false
 	}
 	o.flushing = true
@@ -172,18 +170,40 @@ func (o *outbox) wake() {
 	}
 }
 
-// take gives the flusher what has gathered; nil means that it is done and no
-// flusher any more.
-func (o *outbox) take() *bytebufferpool.ByteBuffer {
+// gathered reports whether frames wait for a flusher. mu is held.
+func (o *outbox) gathered() bool { return o.queue != nil && len(o.queue.b) > 0 }
+
+// take gives the flusher what has gathered, in exchange for the buffer that it
+// has written (nil at first): a busy Conn changes between two buffers. Nil
+// means that it is done and no flusher any more.
+func (o *outbox) take(written *queueBuffer) *queueBuffer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.queue == nil || o.err != nil {
+	if written != nil && cap(written.b) > maxPooledBuffer {
+		written = nil
+	}
+	if !o.gathered() || o.err != nil {
 		o.flushing = false
+		o.recycle()
+		if written != nil {
+			putQueue(written)
+		}
 		return nil
 	}
 	queue := o.queue
-	o.queue = nil
+	o.queue = written
+	if written != nil {
+		written.b = written.b[:0]
+	}
 	return queue
+}
+
+// recycle gives back the buffer of an idle queue. mu is held.
+func (o *outbox) recycle() {
+	if o.queue != nil {
+		putQueue(o.queue)
+		o.queue = nil
+	}
 }
 
 // wrote counts n bytes that the kernel has taken.
@@ -203,10 +223,7 @@ func (o *outbox) fail(err error) bool {
 	if first {
 		o.err = err
 	}
-	if o.queue != nil {
-		putBuffer(o.queue)
-		o.queue = nil
-	}
+	o.recycle()
 	o.waiting = 0
 	o.wake()
 	return first
@@ -215,28 +232,27 @@ func (o *outbox) fail(err error) bool {
 // flush is the flusher's loop, for at most the given rounds; then another
 // goroutine goes on, so that no caller writes for others for ever.
 func (c *Conn) flush(rounds int) {
+	var queue *queueBuffer
 	for ; rounds > 0; rounds-- {
-		queue := c.out.take()
-		if queue == nil {
+		if queue = c.out.take(queue); queue == nil {
 			return
 		}
 		c.writeQueue(queue, 0)
 	}
-	c.opt.Go(c.flushAll)
+	c.opt.Go(func() { c.flushAll(queue) })
 }
 
 // flushAll is flush until the queue is empty.
-func (c *Conn) flushAll() {
-	for queue := c.out.take(); queue != nil; queue = c.out.take() {
+func (c *Conn) flushAll(written *queueBuffer) {
+	for queue := c.out.take(written); queue != nil; queue = c.out.take(queue) {
 		c.writeQueue(queue, 0)
 	}
 }
 
-// writeQueue writes queue.B[from:]. A failure ends the Conn: a part of a frame
+// writeQueue writes queue.b[from:]. A failure ends the Conn: a part of a frame
 // may be out, and nothing that follows it could be understood.
-func (c *Conn) writeQueue(queue *bytebufferpool.ByteBuffer, from int) {
-	defer putBuffer(queue)
-	for b := queue.B[from:]; len(b) > 0; {
+func (c *Conn) writeQueue(queue *queueBuffer, from int) {
+	for b := queue.b[from:]; len(b) > 0; {
 		n := min(len(b), writeChunk)
 		err := c.armWrite()
 		if err == nil {
@@ -286,7 +302,7 @@ func (c *Conn) writeFailed(err error) {
 func (c *Conn) FlushSoon() {
 	o := &c.out
 	o.mu.Lock()
-	if o.queue == nil || o.flushing || o.err != nil {
+	if !o.gathered() || o.flushing || o.err != nil {
 		o.mu.Unlock()
 		return
 	}
@@ -298,34 +314,33 @@ func (c *Conn) FlushSoon() {
 // flushNoWait is the flusher's work in the goroutine that reads.
 func (c *Conn) flushNoWait() {
 	if c.raw == nil {
-		c.opt.Go(c.flushAll)
+		c.opt.Go(func() { c.flushAll(nil) })
 		return
 	}
-	queue := c.out.take()
+	queue := c.out.take(nil)
 	if queue == nil {
 		return
 	}
 	n := 0
 	err := c.armWrite()
 	if err == nil {
-		n, err = writeOnce(c.raw, queue.B[:min(len(queue.B), writeChunk)])
+		n, err = writeOnce(c.raw, queue.b[:min(len(queue.b), writeChunk)])
 	}
 	if err != nil {
-		putBuffer(queue)
+		putQueue(queue)
 		c.writeFailed(err)
 		return
 	}
 	c.out.wrote(n)
-	if n == len(queue.B) {
-		putBuffer(queue)
-		if queue = c.out.take(); queue == nil {
+	if n == len(queue.b) {
+		if queue = c.out.take(queue); queue == nil {
 			return
 		}
 		n = 0
 	}
 	c.opt.Go(func() {
 		c.writeQueue(queue, n)
-		c.flushAll()
+		c.flushAll(queue)
 	})
 }
 
