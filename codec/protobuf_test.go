@@ -42,6 +42,7 @@ func (m *vtMessage) MarshalVT() ([]byte, error) {
 	}
 	return []byte(m.Text), nil
 }
+
 func (m *vtMessage) UnmarshalVT(data []byte) error {
 	if string(data) == "bad" {
 		return errVT
@@ -75,10 +76,24 @@ func TestProtoMarshal(t *testing.T) {
 		in   interface{}
 		want string
 	}{
-		{nil, ""}, {struct{}{}, ""}, {&struct{}{}, ""}, {(*struct{})(nil), ""}, {ptr(&struct{}{}), ""}, {codec.Empty, ""},
-		{message, wire}, {&message, wire}, {ptr(&message), wire}, {(*wrapperspb.StringValue)(nil), ""}, {ptr((*wrapperspb.StringValue)(nil)), ""},
-		{&oldMessage{"abc"}, wire}, {&oldMessage{}, ""}, {(*oldMessage)(nil), ""}, {ptr(&oldMessage{"abc"}), wire},
-		{&vtMessage{Text: "vt"}, "vt"}, {(*vtMessage)(nil), ""}, {&vtWriter{}, "w"},
+		{nil, ""},
+		{struct{}{}, ""},
+		{&struct{}{}, ""},
+		{(*struct{})(nil), ""},
+		{ptr(&struct{}{}), ""},
+		{codec.Empty, ""},
+		{message, wire},
+		{&message, wire},
+		{ptr(&message), wire},
+		{(*wrapperspb.StringValue)(nil), ""},
+		{ptr((*wrapperspb.StringValue)(nil)), ""},
+		{&oldMessage{"abc"}, wire},
+		{&oldMessage{}, ""},
+		{(*oldMessage)(nil), ""},
+		{ptr(&oldMessage{"abc"}), wire},
+		{&vtMessage{Text: "vt"}, "vt"},
+		{(*vtMessage)(nil), ""},
+		{&vtWriter{}, "w"},
 	}
 	for _, tt := range tests {
 		if got, err := codec.ProtoMarshal(tt.in); string(got) != tt.want || got == nil || err != nil {

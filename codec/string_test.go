@@ -25,10 +25,25 @@ func TestStringMarshal(t *testing.T) {
 		in   interface{}
 		want string
 	}{
-		{nil, ""}, {"", ""}, {"abc", "abc"}, {b, "abc"}, {[]byte(nil), ""}, {&b, "abc"}, {ptr("abc"), "abc"},
-		{(*string)(nil), ""}, {(*[]byte)(nil), ""}, {(*name)(nil), ""}, {(**string)(nil), ""},
-		{name("abc"), "abc"}, {ptr(name("abc")), "abc"}, {rawBytes("abc"), "abc"}, {ptr(rawBytes("abc")), "abc"},
-		{json.RawMessage(`{"a":1}`), `{"a":1}`}, {[]octet{1, 2}, "\x01\x02"}, {ptr(ptr("abc")), "abc"}, {"\x00\xff", "\x00\xff"},
+		{nil, ""},
+		{"", ""},
+		{"abc", "abc"},
+		{b, "abc"},
+		{[]byte(nil), ""},
+		{&b, "abc"},
+		{ptr("abc"), "abc"},
+		{(*string)(nil), ""},
+		{(*[]byte)(nil), ""},
+		{(*name)(nil), ""},
+		{(**string)(nil), ""},
+		{name("abc"), "abc"},
+		{ptr(name("abc")), "abc"},
+		{rawBytes("abc"), "abc"},
+		{ptr(rawBytes("abc")), "abc"},
+		{json.RawMessage(`{"a":1}`), `{"a":1}`},
+		{[]octet{1, 2}, "\x01\x02"},
+		{ptr(ptr("abc")), "abc"},
+		{"\x00\xff", "\x00\xff"},
 	}
 	for _, tt := range tests {
 		if got, err := (codec.StringCodec{}).Marshal(tt.in); string(got) != tt.want || got == nil || err != nil {

@@ -59,8 +59,10 @@ func TestEncode(t *testing.T) {
 		{"k", "&=%", "k=%26%3D%25"},
 		{"k", "\x00\xff é", "k=%00%FF%20%C3%A9"},
 		// As a program of 2017 writes it.
-		{"X-Reply-Error", `{"code":1002,"message":"nil body error","detail":"d"}`,
-			"X-Reply-Error=%7B%22code%22%3A1002%2C%22message%22%3A%22nil%20body%20error%22%2C%22detail%22%3A%22d%22%7D"},
+		{
+			"X-Reply-Error", `{"code":1002,"message":"nil body error","detail":"d"}`,
+			"X-Reply-Error=%7B%22code%22%3A1002%2C%22message%22%3A%22nil%20body%20error%22%2C%22detail%22%3A%22d%22%7D",
+		},
 	}
 	for _, tt := range tests {
 		var a utils.Args
