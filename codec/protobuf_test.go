@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	//lint:ignore SA1019 it is the face of messages of its generation, which users of teleport v3 have
 	protov1 "github.com/golang/protobuf/proto"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
