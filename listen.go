@@ -39,6 +39,9 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 		}
 		listeners = append(listeners, lis)
 	}
+	for _, lis := range listeners {
+		p.log().Infof("listening on %s", lis.Addr())
+	}
 	errs := make(chan error, len(listeners))
 	for _, lis := range listeners {
 		go func() { errs <- p.serveListener(lis, protoFunc) }() // waited for below

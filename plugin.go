@@ -147,9 +147,10 @@ type (
 		Plugin
 		PostReadReplyBody(ReadCtx) *Rerror
 	}
-	// PostDisconnectPlugin: once, when a session that was let in has ended and
-	// its ordered pushes have been handled, in the goroutine that read it. A
-	// veto is logged. Plugins of the peer only.
+	// PostDisconnectPlugin: once, when a session that was let in has ended, in
+	// the goroutine that read it. What stood in its line (pushes, and all that
+	// is DispatchOrdered) has been handled before; handlers that run
+	// concurrently may still run. A veto is logged. Plugins of the peer only.
 	PostDisconnectPlugin interface {
 		Plugin
 		PostDisconnect(PostSession) *Rerror

@@ -2,6 +2,7 @@ package tp
 
 import (
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,18 @@ func sortHooks(all []Plugin) *hooks {
 func appendHook[H Plugin](list *[]H, p Plugin) {
 	if h, ok := p.(H); ok {
 		*list = append(*list, h)
+	}
+}
+
+// warnWithoutHooks warns of plugins that none of the hooks is of: a method that
+// is misspelt, or of another signature, is silently no hook.
+func (c *pluginChain) warnWithoutHooks(plugins []Plugin) {
+	for _, p := range plugins {
+		h := sortHooks([]Plugin{p})
+		h.all = nil
+		if reflect.DeepEqual(h, new(hooks)) {
+			c.log().Warnf("plugin %s (%T) has none of the hooks: check the names and signatures of its methods", p.Name(), p)
+		}
 	}
 }
 
@@ -160,6 +173,7 @@ func (c *pluginChain) Add(plugins ...Plugin) error {
 	}
 	c.own = append(c.own[:len(c.own):len(c.own)], plugins...)
 	c.sort()
+	c.warnWithoutHooks(plugins)
 	return nil
 }
 
@@ -212,6 +226,12 @@ func (c *pluginChain) GetByName(pluginName string) Plugin {
 // GetAll returns the plugins of the chain.
 func (c *pluginChain) GetAll() []Plugin {
 	return append([]Plugin(nil), c.sorted.Load().all...)
+}
+
+// writesLaunch reports whether any hook sees a pull or push before it is sent.
+func (c *pluginChain) writesLaunch() bool {
+	h := c.sorted.Load()
+	return len(h.preWritePull) > 0 || len(h.preWritePush) > 0
 }
 
 // runHooks calls a hook of each plugin until one vetoes or panics.
