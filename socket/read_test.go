@@ -1,0 +1,202 @@
+package socket_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+var frame = unhex("0000001c 6600 0000000000000009 01 00000002 2f61 00000000 73 6869")
+
+// An idle conn costs no buffer: a server may have a million of them.
+func TestReadIdleHoldsNoBuffer(t *testing.T) {
+	for _, kind := range connKinds[:2] {
+		t.Run(kind.name, func(t *testing.T) {
+			c, peer := kind.conns(t)
+			type attempt struct{ ready, buffered bool }
+			attempts := make(chan attempt, 100)
+			c.OnReadAttempt(func(ready, buffered bool) { attempts <- attempt{ready, buffered} })
+			packets := make(chan error)
+			var readers sync.WaitGroup
+			readers.Go(func() {
+				for range 3 {
+					packets <- c.ReadPacket(rawPacket())
+				}
+			})
+			for range 3 {
+				equal(t, "idle", <-attempts, attempt{false, false})
+				_, err := peer.Write(frame)
+				noError(t, err)
+				equal(t, "busy", <-attempts, attempt{true, true})
+				noError(t, <-packets)
+			}
+			readers.Wait()
+		})
+	}
+}
+
+// A body that cannot be decoded is that packet's trouble only.
+func TestReadUndecodableBody(t *testing.T) {
+	c := newScript(frame, frame).conn(socket.Options{})
+	if err := c.ReadPacket(socket.NewPacket(socket.WithBody(new(int)))); err == nil || !strings.Contains(err.Error(), `"string"`) {
+		t.Errorf("got %v, want an error that names the codec", err)
+	}
+	var body string
+	noError(t, c.ReadPacket(socket.NewPacket(socket.WithBody(&body))))
+	equal(t, "body", body, "hi")
+}
+
+// A Packet may be read into again; nothing of the one before stays.
+func TestReadIntoUsedPacket(t *testing.T) {
+	full := socket.NewPacket(
+		socket.WithSeq(1), socket.WithPtype(2), socket.WithUri("/u"), socket.WithAddMeta("k", "v"),
+		socket.WithBodyCodec(codec.ID_STRING), socket.WithBody("x"), socket.WithXferPipe('g'),
+	)
+	c := newScript(pack(t, full), pack(t, socket.NewPacket())).conn(socket.Options{})
+	p := rawPacket()
+	noError(t, c.ReadPacket(p))
+	noError(t, c.ReadPacket(p))
+	equal(t, "packet", p.String(), `{"seq":0,"ptype":0,"uri":"","meta":"","body_codec":0,"body":"","size":24}`)
+	equal(t, "filters", p.XferPipe().Len(), 0)
+}
+
+// Raw bytes may come before, between and after packets.
+func TestReadRawBetweenPackets(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, peer := kind.conns(t)
+			big := strings.Repeat("0123456789", 20<<10)
+			go func() {
+				peer.Write(slices.Concat([]byte("hello"), frame, []byte(big), frame))
+				peer.Close()
+			}()
+			for _, raw := range []string{"hello", big} {
+				got := make([]byte, len(raw))
+				_, err := io.ReadFull(c, got)
+				noError(t, err)
+				if string(got) != raw {
+					t.Fatalf("%d raw bytes are not those that were sent", len(raw))
+				}
+				noError(t, c.ReadPacket(rawPacket()))
+			}
+			n, err := c.Read(nil)
+			equal(t, "read of nothing", n, 0)
+			noError(t, err)
+			_, err = c.Read(make([]byte, 1))
+			equal(t, "end", err, io.EOF)
+		})
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout() && errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func TestReadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, peer := net.Pipe()
+		c := socket.NewConn(a, socket.Options{})
+		defer c.Close()
+		defer peer.Close()
+		c.SetReadTimeout(-1)
+		equal(t, "negative", c.ReadTimeout(), 0)
+		c.SetReadTimeout(time.Minute)
+		equal(t, "timeout", c.ReadTimeout(), time.Minute)
+		go func() {
+			for range 3 { // less than the timeout, each time
+				time.Sleep(59 * time.Second)
+				peer.Write(frame)
+			}
+		}()
+		for range 3 {
+			noError(t, c.ReadPacket(rawPacket()))
+		}
+		start := time.Now()
+		if err := c.ReadPacket(rawPacket()); !isTimeout(err) {
+			t.Fatalf("got %v, want a timeout", err)
+		}
+		equal(t, "silence", time.Since(start), time.Minute) // synctest's clock
+
+		c.SetReadTimeout(0) // takes the deadline away
+		go func() {
+			time.Sleep(time.Hour)
+			peer.Write(frame)
+		}()
+		noError(t, c.ReadPacket(rawPacket()))
+	})
+}
+
+// Silence is no harm, but who has begun a frame must finish it in time, and
+// cannot gain time by single bytes.
+func TestReadFrameTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, peer := net.Pipe()
+		c := socket.NewConn(a, socket.Options{FrameTimeout: 30 * time.Second})
+		defer c.Close()
+		var trickle sync.WaitGroup
+		trickle.Go(func() {
+			for _, pause := range []time.Duration{time.Hour, time.Hour, 25 * time.Second} {
+				time.Sleep(pause)
+				peer.Write(frame[:7])
+				time.Sleep(20 * time.Second)
+				peer.Write(frame[7:])
+			}
+			time.Sleep(time.Hour)
+			for _, b := range frame {
+				if _, err := peer.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(2 * time.Second)
+			}
+		})
+		for range 3 {
+			noError(t, c.ReadPacket(rawPacket()))
+		}
+		start := time.Now()
+		if err := c.ReadPacket(rawPacket()); !isTimeout(err) {
+			t.Fatalf("got %v, want a timeout", err)
+		}
+		equal(t, "from the first byte", time.Since(start), time.Hour+30*time.Second)
+		peer.Close()
+		trickle.Wait()
+	})
+}
+
+// Over a TCP conn the same, in earnest.
+func TestReadTimeoutsTCP(t *testing.T) {
+	for _, sent := range [][]byte{nil, frame[:3], frame[:20]} {
+		c, peer := tcp.connsWith(t, socket.Options{FrameTimeout: 20 * time.Millisecond})
+		c.SetReadTimeout(20 * time.Millisecond)
+		_, err := peer.Write(sent)
+		noError(t, err)
+		if err := c.ReadPacket(rawPacket()); !isTimeout(err) {
+			t.Fatalf("after %d bytes: got %v, want a timeout", len(sent), err)
+		}
+	}
+}
+
+// Without timeouts of ours, read deadlines are the caller's.
+func TestReadCallersDeadline(t *testing.T) {
+	for _, kind := range connKinds {
+		c, _ := kind.conns(t)
+		noError(t, c.SetReadDeadline(time.Unix(1, 0)))
+		if err := c.ReadPacket(rawPacket()); !isTimeout(err) {
+			t.Errorf("%s: got %v, want a timeout", kind.name, err)
+		}
+		noError(t, c.SetDeadline(time.Unix(1, 0)))
+		if _, err := c.Read(make([]byte, 1)); !isTimeout(err) {
+			t.Errorf("%s: Read: got %v, want a timeout", kind.name, err)
+		}
+	}
+}
