@@ -142,6 +142,7 @@ func (c *Conn) beforeWait() error {
 func (c *Conn) Read(b []byte) (int, error) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
+	c.in.begun, c.in.frameTimed = false, false // no part of a frame
 	n, err := c.readBuffered(b)
 	if err != nil && c.closed.Load() {
 		err = ErrProactivelyCloseSocket

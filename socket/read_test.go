@@ -200,3 +200,19 @@ func TestReadCallersDeadline(t *testing.T) {
 		}
 	}
 }
+
+// The deadline of a frame is over when the frame is there: raw reads after it
+// are no part of it.
+func TestReadRawAfterFrameTimeout(t *testing.T) {
+	s := newScript(frame[:7], frame[7:], []byte("raw"))
+	c := s.conn(socket.Options{FrameTimeout: time.Minute})
+	noError(t, c.ReadPacket(rawPacket()))
+	if len(s.deadlines) != 1 || s.deadlines[0].IsZero() {
+		t.Fatalf("deadlines of the frame: %v, want one", s.deadlines)
+	}
+	_, err := c.Read(make([]byte, 10))
+	noError(t, err)
+	if len(s.deadlines) != 2 || !s.deadlines[1].IsZero() {
+		t.Fatalf("deadlines: %v, want the last to be none", s.deadlines)
+	}
+}
