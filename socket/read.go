@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// maxEmptyReads is how many Reads in a row may give neither bytes nor an error.
+const maxEmptyReads = 100
+
 // inbox is the reading half of a Conn.
 type inbox struct {
 	mu sync.Mutex // one reader at a time; protects following
@@ -52,12 +55,11 @@ func (c *Conn) readDirect(b []byte) (int, error) {
 	if err := c.beforeWait(); err != nil {
 		return 0, err
 	}
-	n, err := c.conn.Read(b)
+	n, err := c.readConn(b)
 	if n > 0 {
 		in.begun = true
-		return n, nil
 	}
-	return 0, err
+	return n, err
 }
 
 // fill reads what has arrived into the empty buffer.
@@ -82,15 +84,23 @@ func (c *Conn) fill() error {
 	if in.buf == nil {
 		in.buf = make([]byte, smallReadBufferSize)
 	}
-	n, err := c.conn.Read(in.buf)
+	n, err := c.readConn(in.buf)
 	in.r, in.w = 0, n
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
 	return err
+}
+
+// readConn reads at least one byte, or fails.
+func (c *Conn) readConn(b []byte) (int, error) {
+	for range maxEmptyReads {
+		n, err := c.conn.Read(b)
+		if n > 0 {
+			return n, nil // an error will come again
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.ErrNoProgress
 }
 
 // acquire takes a pooled buffer.

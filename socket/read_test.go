@@ -216,3 +216,33 @@ func TestReadRawAfterFrameTimeout(t *testing.T) {
 		t.Fatalf("deadlines: %v, want the last to be none", s.deadlines)
 	}
 }
+
+// A Read of no bytes is no error: io.Reader allows it, and net.Pipe does it
+// when the other side writes none.
+func TestReadOfNothing(t *testing.T) {
+	a, peer := net.Pipe()
+	c := socket.NewConn(a, socket.Options{})
+	defer c.Close()
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for _, b := range [][]byte{{}, frame[:4], {}, frame[4:]} {
+			peer.Write(b)
+		}
+	})
+	noError(t, c.ReadPacket(rawPacket()))
+	writer.Wait()
+	peer.Close()
+	equal(t, "end", c.ReadPacket(rawPacket()), io.EOF)
+}
+
+// A conn that only ever does that is broken, and must not keep us busy.
+func TestReadNoProgress(t *testing.T) {
+	c := socket.NewConn(emptyReader{newScript()}, socket.Options{})
+	equal(t, "packet", c.ReadPacket(rawPacket()), io.ErrNoProgress)
+	_, err := io.ReadFull(c, make([]byte, 1<<20)) // past the buffer
+	equal(t, "raw", err, io.ErrNoProgress)
+}
+
+type emptyReader struct{ net.Conn }
+
+func (emptyReader) Read([]byte) (int, error) { return 0, nil }
