@@ -1,0 +1,422 @@
+package socket_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// bodyPacket returns a packet of n bytes in all.
+func bodyPacket(n int, settings ...socket.PacketSetting) *socket.Packet {
+	return socket.NewPacket(append(settings, socket.WithBody(make([]byte, n-24)))...)
+}
+
+// Frames of many writers arrive whole, those of each in its order.
+func TestWriteConcurrently(t *testing.T) {
+	const writers, packets = 64, 200
+	for _, kind := range connKinds {
+		for name, protoFunc := range map[string]socket.ProtoFunc{"fast": nil, "line": newLineProto} {
+			t.Run(kind.name+" "+name, func(t *testing.T) {
+				c, conn := kind.conns(t, protoFunc)
+				peer := socket.NewConn(conn, socket.Options{}, protoFunc)
+				var all sync.WaitGroup
+				for w := range writers {
+					write := c.WritePacket
+					if w%2 == 0 {
+						write = c.QueuePacket
+					}
+					all.Go(func() {
+						for i := range packets {
+							err := write(socket.NewPacket(
+								socket.WithSeq(uint64(i)), socket.WithPtype(byte(w)), socket.WithBodyCodec(codec.ID_STRING),
+								socket.WithBody(strings.Repeat(string(rune('!'+w)), i*w/16)),
+							))
+							if err != nil {
+								t.Errorf("writer %d, packet %d: %v", w, i, err)
+								return
+							}
+						}
+					})
+				}
+				var next [writers]int
+				for range writers * packets {
+					p := rawPacket()
+					noError(t, peer.ReadPacket(p))
+					w := int(p.Ptype())
+					equal(t, "seq", p.Seq(), uint64(next[w]))
+					equal(t, "body", string(*p.Body().(*[]byte)), strings.Repeat(string(rune('!'+w)), next[w]*w/16))
+					next[w]++
+				}
+				all.Wait()
+				noError(t, c.Flush(context.Background()))
+				equal(t, "queued", c.Queued(), 0)
+			})
+		}
+	}
+}
+
+// gate is a script whose writes wait until it is opened.
+func gate() (s *script, open func()) {
+	s = newScript()
+	opened := make(chan struct{})
+	var out bytes.Buffer
+	s.onWrite = func(b []byte) (int, error) {
+		<-opened
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.written = append(s.written, b...)
+		return out.Write(b)
+	}
+	return s, func() { close(opened) }
+}
+
+// uris reads all packets and returns their URIs.
+func uris(t *testing.T, stream []byte) string {
+	t.Helper()
+	c := newScript(stream).conn(socket.Options{})
+	var all []string
+	for {
+		p := rawPacket()
+		err := c.ReadPacket(p)
+		if err == io.EOF {
+			return strings.Join(all, " ")
+		}
+		noError(t, err)
+		all = append(all, p.Uri())
+	}
+}
+
+// A frame is admitted while less than the limit is queued before it; then
+// writers wait, until there is room, or their context ends, or the Conn.
+func TestWriteQueueLimit(t *testing.T) {
+	for name, protoFunc := range map[string]socket.ProtoFunc{"appender": nil, "stage": newStagedFastProto} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, open := gate()
+				c := s.conn(socket.Options{QueueLimit: 1000}, protoFunc)
+				var waiting sync.WaitGroup
+				waiting.Go(func() { noError(t, c.QueuePacket(bodyPacket(999, socket.WithUri("")))) })
+				synctest.Wait() // the flusher
+				noError(t, c.QueuePacket(socket.NewPacket(socket.WithUri("/last"), socket.WithBody([]byte{}))))
+				equal(t, "queued", c.Queued(), 999+29)
+
+				ctx, cancel := context.WithCancel(context.Background())
+				errs := make(chan error, 3)
+				write := func(settings ...socket.PacketSetting) {
+					waiting.Go(func() { errs <- c.WritePacket(socket.NewPacket(settings...)) })
+					synctest.Wait()
+					equal(t, "not waiting", len(errs), 0)
+				}
+				write(socket.WithUri("/canceled"), socket.WithContext(ctx))
+				cancel()
+				wantError(t, <-errs, context.Canceled)
+				write(socket.WithUri("/patient"))
+				open()
+				noError(t, <-errs)
+				waiting.Wait()
+				equal(t, "arrived", uris(t, s.output()), " /last /patient")
+			})
+		})
+	}
+}
+
+// newStagedFastProto is FastProto as a Proto that is no FrameAppender.
+func newStagedFastProto(rw io.ReadWriter) socket.Proto {
+	return struct{ socket.Proto }{socket.NewFastProto(rw)}
+}
+
+// A peer that reads slowly but reads costs the writer a packet, not the Conn.
+func TestWriteQueueTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, peer := net.Pipe()
+		failed := make(chan error, 1)
+		c := socket.NewConn(a, socket.Options{QueueLimit: 1000, OnWriteError: func(err error) { failed <- err }})
+		c.SetWriteTimeout(-1)
+		equal(t, "negative", c.WriteTimeout(), 0)
+		c.SetWriteTimeout(time.Minute)
+		equal(t, "timeout", c.WriteTimeout(), time.Minute)
+		var writer sync.WaitGroup
+		writer.Go(func() { noError(t, c.WritePacket(bodyPacket(1<<20))) })
+		arrived := make(chan []byte)
+		go func() {
+			var all []byte
+			b := make([]byte, 64<<10)
+			for {
+				n, err := io.ReadFull(peer, b)
+				all = append(all, b[:n]...)
+				if err != nil {
+					arrived <- all
+					return
+				}
+				time.Sleep(40 * time.Second)
+			}
+		}()
+		synctest.Wait()
+		start := time.Now()
+		err := c.QueuePacket(socket.NewPacket(socket.WithUri("/late")))
+		wantError(t, err, socket.ErrQueueTimeout)
+		wantError(t, err, os.ErrDeadlineExceeded)
+		equal(t, "waited", time.Since(start), time.Minute) // synctest's clock
+
+		writer.Wait()
+		noError(t, c.WritePacket(socket.NewPacket(socket.WithUri("/after"))))
+		noError(t, c.Close())
+		equal(t, "arrived", uris(t, <-arrived), " /after")
+		equal(t, "write errors", len(failed), 0)
+	})
+}
+
+// What the reader sends never waits: it has a reserve, and then it fails.
+func TestWriteNoWait(t *testing.T) {
+	for name, protoFunc := range map[string]socket.ProtoFunc{"appender": nil, "stage": newStagedFastProto} {
+		t.Run(name, func(t *testing.T) {
+			s, open := gate()
+			c := s.conn(socket.Options{QueueLimit: 1000}, protoFunc)
+			sent := 0
+			for {
+				err := c.QueuePacketNoWait(bodyPacket(1000, socket.WithUri("")))
+				if err != nil {
+					wantError(t, err, socket.ErrQueueFull)
+					break
+				}
+				sent++
+			}
+			equal(t, "admitted", sent, (1000+256<<10+999)/1000)
+			wantError(t, c.QueuePacketNoWait(socket.NewPacket()), socket.ErrQueueFull)
+			open()
+			noError(t, c.Flush(context.Background()))
+			equal(t, "written", len(s.output()), sent*1000)
+			noError(t, c.QueuePacketNoWait(socket.NewPacket()))
+		})
+	}
+}
+
+// What the reader has queued leaves when it waits for bytes.
+func TestWriteNoWaitLeavesWithRead(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, conn := kind.conns(t)
+			peer := socket.NewConn(conn, socket.Options{})
+			noError(t, c.QueuePacketNoWait(socket.NewPacket(socket.WithUri("/a"))))
+			equal(t, "queued", c.Queued(), 26)
+			done := make(chan error)
+			go func() { done <- c.ReadPacket(rawPacket()) }()
+			p := rawPacket()
+			noError(t, peer.ReadPacket(p))
+			equal(t, "uri", p.Uri(), "/a")
+			noError(t, peer.WritePacket(socket.NewPacket()))
+			noError(t, <-done)
+		})
+	}
+}
+
+// FlushSoon and Flush send it too. Much more than the kernel takes at once
+// goes on in another goroutine.
+func TestWriteFlush(t *testing.T) {
+	for _, kind := range connKinds {
+		for _, size := range []int{100, 8 << 20} {
+			t.Run(fmt.Sprintf("%s %d", kind.name, size), func(t *testing.T) {
+				c, conn := kind.connsWith(t, socket.Options{QueueLimit: size})
+				peer := socket.NewConn(conn, socket.Options{})
+				c.FlushSoon() // nothing to do
+				noError(t, c.Flush(context.Background()))
+				noError(t, c.QueuePacketNoWait(bodyPacket(size)))
+				c.FlushSoon()
+				noError(t, c.QueuePacketNoWait(bodyPacket(100)))
+				ended, cancel := context.WithCancel(context.Background())
+				cancel()
+				if size > 100 || kind.name == "pipe" { // nobody reads yet
+					wantError(t, c.Flush(ended), context.Canceled)
+				}
+				flushed := make(chan error)
+				go func() { flushed <- c.Flush(context.Background()) }()
+				for _, want := range []int{size, 100} {
+					p := rawPacket()
+					noError(t, peer.ReadPacket(p))
+					equal(t, "size", int(p.Size()), want)
+				}
+				noError(t, <-flushed)
+				equal(t, "queued", c.Queued(), 0)
+			})
+		}
+	}
+}
+
+// A writer does not write for others for ever: Go gets what is left.
+func TestWriteHandsOver(t *testing.T) {
+	s := newScript()
+	var c *socket.Conn
+	handedOver, written := 0, 0
+	c = s.conn(socket.Options{Go: func(fn func()) { handedOver++; fn() }})
+	s.onWrite = func(b []byte) (int, error) {
+		if written++; written < 20 { // someone else, while we write
+			noError(t, c.QueuePacket(socket.NewPacket()))
+		}
+		return len(b), nil
+	}
+	noError(t, c.QueuePacket(socket.NewPacket()))
+	equal(t, "written", written, 20)
+	equal(t, "handed over", handedOver, 1)
+}
+
+// A write timeout in the middle of a frame ends the Conn: nothing after half a
+// frame could be understood.
+func TestWriteTimeoutInsideFrame(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			var failures atomic.Int32
+			c, peer := kind.connsWith(t, socket.Options{
+				PacketLimit: 64 << 20, QueueLimit: 1,
+				OnWriteError: func(error) { failures.Add(1) },
+			})
+			c.SetWriteTimeout(50 * time.Millisecond)
+			var writers sync.WaitGroup
+			for range 5 {
+				writers.Go(func() {
+					err := c.WritePacket(bodyPacket(32 << 20))
+					if !isTimeout(err) {
+						t.Errorf("got %v, want a timeout", err)
+					}
+				})
+			}
+			writers.Wait()
+			for name, err := range map[string]error{
+				"WritePacket":       c.WritePacket(socket.NewPacket()),
+				"QueuePacket":       c.QueuePacket(socket.NewPacket()),
+				"QueuePacketNoWait": c.QueuePacketNoWait(socket.NewPacket()),
+				"Flush":             c.Flush(context.Background()),
+			} {
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%s afterwards: got %v, want what ended the Conn", name, err)
+				}
+			}
+			if _, err := c.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Write afterwards: got %v, want what ended the Conn", err)
+			}
+			equal(t, "calls of OnWriteError", failures.Load(), 1)
+			equal(t, "queued", c.Queued(), 0)
+			if err := socket.NewConn(peer, socket.Options{PacketLimit: 64 << 20}).ReadPacket(rawPacket()); err == nil {
+				t.Error("the other side read a whole packet")
+			}
+		})
+	}
+}
+
+// The deadline is that of each piece, and goes when there is no timeout.
+func TestWriteTimeoutTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, peer := net.Pipe()
+		defer peer.Close()
+		c := socket.NewConn(a, socket.Options{})
+		defer c.Close()
+		go io.Copy(io.Discard, peer)
+		for _, timeout := range []time.Duration{time.Minute, time.Second, 0, time.Minute} {
+			c.SetWriteTimeout(timeout)
+			for range 3 {
+				noError(t, c.WritePacket(socket.NewPacket()))
+				time.Sleep(10 * time.Minute)
+			}
+		}
+		c.SetWriteTimeout(0)
+		noError(t, c.SetWriteDeadline(time.Now())) // the caller's own
+		_ = c.WritePacket(socket.NewPacket())
+		noError(t, c.SetWriteDeadline(time.Now()))
+		if err := c.WritePacket(socket.NewPacket()); !isTimeout(err) {
+			t.Errorf("got %v, want a timeout", err)
+		}
+	})
+}
+
+func TestWriteErrorOfConn(t *testing.T) {
+	errWrite := errors.New("cable cut")
+	s := newScript()
+	s.onWrite = func([]byte) (int, error) { return 3, errWrite }
+	var seen []error
+	c := s.conn(socket.Options{OnWriteError: func(err error) { seen = append(seen, err) }})
+	wantError(t, c.WritePacket(socket.NewPacket()), errWrite)
+	wantError(t, c.WritePacket(socket.NewPacket()), errWrite)
+	equal(t, "calls of OnWriteError", len(seen), 1)
+	wantError(t, seen[0], errWrite)
+	noError(t, c.Close())
+	wantError(t, c.WritePacket(socket.NewPacket()), errWrite) // the first cause stays
+}
+
+// The reader meets the failure of a flush of its own.
+func TestWriteErrorMetByReader(t *testing.T) {
+	failed := make(chan error, 1)
+	c, peer := tcp.connsWith(t, socket.Options{OnWriteError: func(err error) { failed <- err }})
+	noError(t, peer.(*net.TCPConn).SetLinger(0))
+	noError(t, peer.Close()) // resets
+	for c.ReadPacket(rawPacket()) == nil {
+		t.Fatal("read a packet that nobody sent")
+	}
+	noError(t, c.QueuePacketNoWait(socket.NewPacket()))
+	c.FlushSoon()
+	if err := <-failed; err == nil {
+		t.Error("OnWriteError without an error")
+	}
+	if err := c.ReadPacket(rawPacket()); err == nil {
+		t.Error("read a packet from a failed Conn")
+	}
+}
+
+// Raw bytes leave in turn with the packets.
+func TestWriteRawBetweenPackets(t *testing.T) {
+	s := newScript()
+	c := s.conn(socket.Options{})
+	noError(t, c.QueuePacketNoWait(socket.NewPacket()))
+	n, err := c.Write([]byte("raw"))
+	equal(t, "n", n, 3)
+	noError(t, err)
+	noError(t, c.WritePacket(socket.NewPacket()))
+	n, err = c.Write(nil)
+	equal(t, "n", n, 0)
+	noError(t, err)
+	equal(t, "size", len(s.output()), 24+3+24)
+	equal(t, "raw", string(s.output()[24:27]), "raw")
+}
+
+// BenchmarkWriteRead measures one packet after the other through loopback.
+func BenchmarkWriteRead(b *testing.B) {
+	for _, kind := range connKinds {
+		for _, size := range []int{64, 581, 64 << 10} {
+			b.Run(kind.name+"/body="+byteCount(size), func(b *testing.B) {
+				c, conn := kind.conns(b)
+				peer := socket.NewConn(conn, socket.Options{})
+				p := benchPacket(size, "")
+				var writer sync.WaitGroup
+				writer.Go(func() {
+					for range b.N {
+						if err := c.QueuePacket(p); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+				in := socket.NewPacket()
+				b.ReportAllocs()
+				b.SetBytes(int64(size))
+				for range b.N {
+					in.Reset(socket.WithBody(new([]byte)))
+					if err := peer.ReadPacket(in); err != nil {
+						b.Fatal(err)
+					}
+				}
+				writer.Wait()
+			})
+		}
+	}
+}
