@@ -347,10 +347,10 @@ func (c *Conn) flushNoWait() {
 // Flush returns when the kernel has every byte that was queued before the
 // call, or the Conn has failed, or ctx ends.
 func (c *Conn) Flush(ctx context.Context) error {
-	c.FlushSoon()
 	c.out.mu.Lock()
 	target := c.out.accepted
 	c.out.mu.Unlock()
+	c.FlushSoon()
 	return c.waitWritten(ctx, target)
 }
 

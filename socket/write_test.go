@@ -255,6 +255,22 @@ func TestWriteFlush(t *testing.T) {
 	}
 }
 
+// Flush waits for what was queued before it, not for what the reader queues
+// meanwhile, which may stay until it reads on.
+func TestWriteFlushWaitsForItsOwn(t *testing.T) {
+	s := newScript()
+	var c *socket.Conn
+	c = s.conn(socket.Options{Go: func(fn func()) {
+		fn()
+		noError(t, c.QueuePacketNoWait(socket.NewPacket(socket.WithUri("/later"))))
+	}})
+	noError(t, c.QueuePacketNoWait(socket.NewPacket(socket.WithUri("/first"))))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	noError(t, c.Flush(ctx))
+	equal(t, "written", uris(t, s.output()), "/first")
+}
+
 // A writer does not write for others for ever: Go gets what is left.
 func TestWriteHandsOver(t *testing.T) {
 	s := newScript()
