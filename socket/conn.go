@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime/debug"
@@ -288,19 +289,33 @@ func (c *Conn) appendFrame(buf *bytebufferpool.ByteBuffer, p *Packet) (frame []b
 // with state (a cipher, a dictionary) depends on. All waiting is done without
 // packMu, which the reader needs too.
 func (c *Conn) stagePacket(ctx context.Context, p *Packet, wait bool) (target uint64, err error) {
-	if err := c.out.waitRoom(c, ctx, wait); err != nil {
-		return 0, err
+	a := admission{ctx: ctx, wait: wait}
+	defer a.stop()
+	for {
+		if err := c.out.waitRoom(c, &a); err != nil {
+			return 0, err
+		}
+		target, flusher, err := c.packAndCommit(p, &a)
+		if err == errNoRoom {
+			continue
+		}
+		if flusher {
+			c.flushFor(wait)
+		}
+		return target, err
 	}
-	target, flusher, err := c.packAndCommit(p, wait)
-	if flusher {
-		c.flushFor(wait)
-	}
-	return target, err
 }
 
-func (c *Conn) packAndCommit(p *Packet, wait bool) (target uint64, flusher bool, err error) {
+// errNoRoom says that another writer took the room that there was.
+var errNoRoom = errors.New("socket: no room in the outgoing queue")
+
+func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bool, err error) {
 	c.packMu.Lock()
 	defer c.packMu.Unlock()
+	// All who waited woke together: only one of them may have the room.
+	if !c.out.hasRoom(c, a) {
+		return 0, false, errNoRoom
+	}
 	c.stage = c.stage[:0]
 	if err := c.pack(p); err != nil {
 		return 0, false, err
@@ -308,7 +323,7 @@ func (c *Conn) packAndCommit(p *Packet, wait bool) (target uint64, flusher bool,
 	if limit := p.SizeLimit(); uint64(len(c.stage)) > uint64(limit) {
 		return 0, false, fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(c.stage)), limit))
 	}
-	target, flusher, err = c.out.commitAdmitted(c.stage, wait)
+	target, flusher, err = c.out.commitAdmitted(c.stage, a.wait)
 	if cap(c.stage) > maxPooledBuffer {
 		c.stage = nil
 	}

@@ -53,9 +53,11 @@ type outbox struct {
 // accepted bytes at the frame's end, and whether the caller is the flusher
 // now: it must call flushFor, holding no lock that the reader may want.
 func (o *outbox) commit(c *Conn, ctx context.Context, frame []byte, wait bool) (target uint64, flusher bool, err error) {
+	a := admission{ctx: ctx, wait: wait}
+	defer a.stop()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err := o.admit(c, ctx, wait); err != nil {
+	if err := o.admit(c, &a); err != nil {
 		return 0, false, err
 	}
 	target, flusher = o.append(frame, wait)
@@ -102,41 +104,70 @@ func (c *Conn) flushFor(wait bool) {
 	c.flush(flushRounds)
 }
 
+// admission is how a writer waits for room. Its bounds are those of the whole
+// wait, however often the writer finds the queue full again.
+type admission struct {
+	ctx   context.Context // may be nil
+	wait  bool            // false for the reader, which has the reserve instead
+	timer *time.Timer     // of the write timeout; nil before there was a wait
+}
+
+func (a *admission) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// bounds returns what ends the wait.
+func (a *admission) bounds(c *Conn) (timeout <-chan time.Time, done <-chan struct{}) {
+	if d := c.WriteTimeout(); d > 0 && a.timer == nil {
+		a.timer = time.NewTimer(d)
+	}
+	if a.timer != nil {
+		timeout = a.timer.C
+	}
+	if a.ctx != nil {
+		done = a.ctx.Done()
+	}
+	return timeout, done
+}
+
 // waitRoom returns when there is room.
-func (o *outbox) waitRoom(c *Conn, ctx context.Context, wait bool) error {
+func (o *outbox) waitRoom(c *Conn, a *admission) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.admit(c, ctx, wait)
+	return o.admit(c, a)
+}
+
+// hasRoom reports whether waitRoom would return at once.
+func (o *outbox) hasRoom(c *Conn, a *admission) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err != nil || o.waiting < o.limit(c, a)
+}
+
+// limit returns how much may be queued before a frame.
+func (o *outbox) limit(c *Conn, a *admission) int {
+	if a.wait {
+		return c.opt.QueueLimit
+	}
+	return c.opt.QueueLimit + queueReserve
 }
 
 // admit returns when there is room. It is called with mu held, and gives it
 // up while it waits.
-func (o *outbox) admit(c *Conn, ctx context.Context, wait bool) error {
-	var timeout <-chan time.Time
-	var done <-chan struct{}
+func (o *outbox) admit(c *Conn, a *admission) error {
 	for {
 		if o.err != nil {
 			return o.err
 		}
-		if o.waiting < c.opt.QueueLimit {
+		if o.waiting < o.limit(c, a) {
 			return nil
 		}
-		if !wait {
-			if o.waiting < c.opt.QueueLimit+queueReserve {
-				return nil
-			}
+		if !a.wait {
 			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting)
 		}
-		if timeout == nil {
-			if d := c.WriteTimeout(); d > 0 {
-				timer := time.NewTimer(d)
-				defer timer.Stop()
-				timeout = timer.C
-			}
-			if ctx != nil {
-				done = ctx.Done()
-			}
-		}
+		timeout, done := a.bounds(c)
 		progress := o.changed()
 		o.mu.Unlock()
 		var err error
@@ -145,7 +176,7 @@ func (o *outbox) admit(c *Conn, ctx context.Context, wait bool) error {
 		case <-timeout:
 			err = ErrQueueTimeout
 		case <-done:
-			err = ctx.Err()
+			err = a.ctx.Err()
 		}
 		o.mu.Lock()
 		if err != nil {

@@ -138,6 +138,36 @@ func newStagedFastProto(rw io.ReadWriter) socket.Proto {
 	return struct{ socket.Proto }{socket.NewFastProto(rw)}
 }
 
+// All who wait for room wake together, but the limit holds for each of them.
+func TestWriteQueueLimitHoldsForAll(t *testing.T) {
+	for name, protoFunc := range map[string]socket.ProtoFunc{"appender": nil, "stage": newStagedFastProto} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript()
+				step := make(chan struct{})
+				s.onWrite = func(b []byte) (int, error) {
+					<-step
+					return len(b), nil
+				}
+				c := s.conn(socket.Options{QueueLimit: 1000}, protoFunc)
+				var waiting sync.WaitGroup
+				for range 50 {
+					waiting.Go(func() { noError(t, c.QueuePacket(bodyPacket(900))) })
+				}
+				synctest.Wait()
+				most := 0
+				for c.Queued() > 0 {
+					most = max(most, c.Queued())
+					step <- struct{}{}
+					synctest.Wait()
+				}
+				waiting.Wait()
+				equal(t, "most that was queued", most, 1800) // less than 1000 and a frame
+			})
+		})
+	}
+}
+
 // A peer that reads slowly but reads costs the writer a packet, not the Conn.
 func TestWriteQueueTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -295,14 +325,14 @@ func TestWriteTimeoutInsideFrame(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			var failures atomic.Int32
 			c, peer := kind.connsWith(t, socket.Options{
-				PacketLimit: 64 << 20, QueueLimit: 1,
+				QueueLimit:   1,
 				OnWriteError: func(error) { failures.Add(1) },
 			})
 			c.SetWriteTimeout(50 * time.Millisecond)
 			var writers sync.WaitGroup
-			for range 5 {
+			for range 3 {
 				writers.Go(func() {
-					err := c.WritePacket(bodyPacket(32 << 20))
+					err := c.WritePacket(bodyPacket(12 << 20))
 					if !isTimeout(err) {
 						t.Errorf("got %v, want a timeout", err)
 					}
@@ -324,7 +354,7 @@ func TestWriteTimeoutInsideFrame(t *testing.T) {
 			}
 			equal(t, "calls of OnWriteError", failures.Load(), 1)
 			equal(t, "queued", c.Queued(), 0)
-			if err := socket.NewConn(peer, socket.Options{PacketLimit: 64 << 20}).ReadPacket(rawPacket()); err == nil {
+			if err := socket.NewConn(peer, socket.Options{}).ReadPacket(rawPacket()); err == nil {
 				t.Error("the other side read a whole packet")
 			}
 		})
