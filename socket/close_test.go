@@ -1,0 +1,116 @@
+package socket_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// After Close everything fails with one error, which net.ErrClosed matches.
+func TestClose(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			var failures int
+			c, peer := kind.connsWith(t, socket.Options{OnWriteError: func(error) { failures++ }})
+			reading := make(chan error)
+			go func() { reading <- c.ReadPacket(rawPacket()) }()
+			noError(t, c.Close())
+			wantError(t, <-reading, socket.ErrProactivelyCloseSocket)
+			noError(t, c.Close())
+			_, readErr := c.Read(make([]byte, 1))
+			_, writeErr := c.Write([]byte("x"))
+			for name, err := range map[string]error{
+				"ReadPacket":        c.ReadPacket(rawPacket()),
+				"Read":              readErr,
+				"WritePacket":       c.WritePacket(socket.NewPacket()),
+				"QueuePacket":       c.QueuePacket(socket.NewPacket()),
+				"QueuePacketNoWait": c.QueuePacketNoWait(socket.NewPacket()),
+				"Write":             writeErr,
+			} {
+				if err != socket.ErrProactivelyCloseSocket {
+					t.Errorf("%s: got %v, want ErrProactivelyCloseSocket", name, err)
+				}
+				wantError(t, err, net.ErrClosed)
+			}
+			c.FlushSoon()
+			noError(t, c.Flush(context.Background())) // nothing is owed
+			equal(t, "calls of OnWriteError", failures, 0)
+			equal(t, "the other side", socket.NewConn(peer, socket.Options{}).ReadPacket(rawPacket()), io.EOF)
+		})
+	}
+}
+
+// Close may come at any time, from any number of goroutines.
+func TestCloseConcurrently(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, conn := kind.conns(t)
+			peer := socket.NewConn(conn, socket.Options{})
+			var all sync.WaitGroup
+			begun := make(chan struct{}, 1000)
+			until := func(step func() error) {
+				all.Go(func() {
+					for {
+						if err := step(); err != nil {
+							wantClosed(t, err)
+							return
+						}
+						select {
+						case begun <- struct{}{}:
+						default:
+						}
+					}
+				})
+			}
+			for range 3 {
+				until(func() error { return c.WritePacket(socket.NewPacket()) })
+				until(func() error { return c.QueuePacket(socket.NewPacket()) })
+			}
+			until(func() error { return c.ReadPacket(rawPacket()) })
+			all.Go(func() { // echo until the end, whatever that is
+				for peer.ReadPacket(rawPacket()) == nil && peer.WritePacket(socket.NewPacket()) == nil {
+				}
+				peer.Close()
+			})
+			for range 100 {
+				<-begun
+			}
+			for range 3 {
+				all.Go(func() { noError(t, c.Close()) })
+			}
+			all.Wait()
+		})
+	}
+}
+
+func wantClosed(t *testing.T, err error) {
+	if err != socket.ErrProactivelyCloseSocket {
+		t.Errorf("got %v, want ErrProactivelyCloseSocket", err)
+	}
+}
+
+// CloseWrite ends one direction: the other side reads io.EOF and may answer.
+func TestCloseWrite(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, conn := kind.conns(t)
+			if kind.name == "pipe" {
+				equal(t, "CloseWrite", c.CloseWrite(), false)
+				return
+			}
+			peer := socket.NewConn(conn, socket.Options{})
+			noError(t, c.WritePacket(socket.NewPacket()))
+			equal(t, "CloseWrite", c.CloseWrite(), true)
+			noError(t, peer.ReadPacket(rawPacket()))
+			equal(t, "end", peer.ReadPacket(rawPacket()), io.EOF)
+			noError(t, peer.WritePacket(socket.NewPacket()))
+			noError(t, c.ReadPacket(rawPacket()))
+			noError(t, peer.Close())
+			equal(t, "end", c.ReadPacket(rawPacket()), io.EOF)
+		})
+	}
+}
