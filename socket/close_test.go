@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/henrylee2cn/teleport/socket"
 )
@@ -91,6 +92,27 @@ func wantClosed(t *testing.T, err error) {
 	if err != socket.ErrProactivelyCloseSocket {
 		t.Errorf("got %v, want ErrProactivelyCloseSocket", err)
 	}
+}
+
+// Those who wait for the queue wake up, and what the kernel takes after all is
+// not counted twice.
+func TestCloseWakesWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, open := gate()
+		c := s.conn(socket.Options{QueueLimit: 1})
+		errs := make(chan error)
+		for range 3 {
+			go func() { errs <- c.WritePacket(socket.NewPacket()) }()
+		}
+		synctest.Wait()
+		noError(t, c.Close())
+		for range 2 {
+			wantError(t, <-errs, socket.ErrProactivelyCloseSocket)
+		}
+		open()
+		noError(t, <-errs)
+		equal(t, "queued", c.Queued(), 0)
+	})
 }
 
 // CloseWrite ends one direction: the other side reads io.EOF and may answer.

@@ -240,7 +240,9 @@ func (o *outbox) recycle() {
 // wrote counts n bytes that the kernel has taken.
 func (o *outbox) wrote(n int) {
 	o.mu.Lock()
-	o.waiting -= n
+	if o.err == nil { // otherwise nothing waits any more
+		o.waiting -= n
+	}
 	o.written += uint64(n)
 	o.wake()
 	o.mu.Unlock()
