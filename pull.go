@@ -20,7 +20,8 @@ type PullCmd struct {
 	link   *link // nil if there was none
 	output socket.Packet
 	reply  interface{}
-	ctx    context.Context
+	ctx    context.Context                 // of WithContext, if DefaultPullTimeout bounds it
+	hooked atomic.Pointer[context.Context] // what a plugin made of it
 	start  time.Time
 	cost   time.Duration
 	text   string // of the output's body, for the log
@@ -302,14 +303,18 @@ func (c *PullCmd) InputBodyCodec() byte {
 
 // Context returns the context of WithContext, or what a plugin made of it.
 func (c *PullCmd) Context() context.Context {
+	if ctx := c.hooked.Load(); ctx != nil {
+		return *ctx
+	}
 	if c.ctx != nil {
 		return c.ctx
 	}
 	return c.output.Context()
 }
 
-// SetContext replaces the context, for plugins.
-func (c *PullCmd) SetContext(ctx context.Context) { c.ctx = ctx }
+// SetContext replaces the context, for plugins. PostWritePull may run beside
+// the hooks of the reply, so it is safe for concurrent use.
+func (c *PullCmd) SetContext(ctx context.Context) { c.hooked.Store(&ctx) }
 
 // Public returns the session's map of the user's own values.
 func (c *PullCmd) Public() goutil.Map { return c.sess.Public() }
