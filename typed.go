@@ -13,10 +13,13 @@ import (
 //		return args[0] + args[1], nil
 //	})
 //
-// It panics when r is a router of pushes or the path is taken.
+// It panics when r is a router of pushes, fn is nil or the path is taken.
 func RegPull[A, R any](r *Router, name string, fn func(ctx PullCtx, args *A) (R, *Rerror), plugin ...Plugin) {
 	if !r.isPull {
 		panic("tp: RegPull: the router is for pushes: use peer.PullRouter, or RegPush")
+	}
+	if fn == nil {
+		panic("tp: RegPull: the function of " + r.join(name) + " is nil: pass a func(ctx tp.PullCtx, args *A) (R, *tp.Rerror)")
 	}
 	regTyped[A](r, name, reflect.TypeFor[R](), plugin, func(c *handlerCtx, args *A) (interface{}, *Rerror) {
 		reply, rerr := fn(c, args)
@@ -25,10 +28,14 @@ func RegPull[A, R any](r *Router, name string, fn func(ctx PullCtx, args *A) (R,
 }
 
 // RegPush registers a function of pushes as name, below the router's path: see
-// RegPull. It panics when r is a router of pulls or the path is taken.
+// RegPull. It panics when r is a router of pulls, fn is nil or the path is
+// taken.
 func RegPush[A any](r *Router, name string, fn func(ctx PushCtx, args *A), plugin ...Plugin) {
 	if r.isPull {
 		panic("tp: RegPush: the router is for pulls: use peer.PushRouter, or RegPull")
+	}
+	if fn == nil {
+		panic("tp: RegPush: the function of " + r.join(name) + " is nil: pass a func(ctx tp.PushCtx, args *A)")
 	}
 	regTyped[A](r, name, nil, plugin, func(c *handlerCtx, args *A) (interface{}, *Rerror) {
 		fn(c, args)
