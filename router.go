@@ -21,12 +21,14 @@ type Router struct {
 	isPull  bool
 	prefix  string // "/" or "/group"
 	mode    DispatchMode
+	usual   DispatchMode // what DispatchDefault stands for
 	plugins *pluginChain
 	log     func() Logger
 }
 
 func newRouter(p *Peer, isPull bool) *Router {
-	return &Router{routes: new(routes), isPull: isPull, prefix: "/", plugins: p.plugins, log: p.log, mode: p.defaultMode(isPull)}
+	mode := p.defaultMode(isPull)
+	return &Router{routes: new(routes), isPull: isPull, prefix: "/", mode: mode, usual: mode, plugins: p.plugins, log: p.log}
 }
 
 // Group returns a router below r. The plugins join the chains of its handlers.
@@ -43,15 +45,12 @@ func (r *Router) Group(pathPrefix string, plugin ...Plugin) *Router {
 //	peer.PullRouter.Dispatch(tp.DispatchInline).Reg(new(Counter))
 func (r *Router) Dispatch(mode DispatchMode) *Router {
 	if mode > DispatchInline {
-		panic(fmt.Sprintf("tp: Router.Dispatch: mode %d does not exist", mode))
+		panic(fmt.Sprintf("tp: Router.Dispatch: mode %d does not exist: use DispatchConcurrent, DispatchOrdered, DispatchInline or DispatchDefault", mode))
 	}
 	child := *r
 	child.mode = mode
 	if mode == DispatchDefault {
-		child.mode = DispatchConcurrent
-		if !r.isPull {
-			child.mode = DispatchOrdered
-		}
+		child.mode = r.usual
 	}
 	return &child
 }
