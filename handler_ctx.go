@@ -241,10 +241,18 @@ func (c *handlerCtx) fillReply(body interface{}, rerr *Rerror) {
 	}
 	if rerr != nil {
 		rerr.SetToMeta(out.Meta())
-		if body == nil {
+		if isNil(body) {
+			out.SetBody(nil)
 			out.SetBodyCodec(codec.ID_JSON)
 		}
 	}
+}
+
+// isNil reports whether body is nil or a nil pointer, as it is when a handler
+// of pointers returns nil and an error: not every codec takes one.
+func isNil(body interface{}) bool {
+	v := reflect.ValueOf(body)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 func (c *handlerCtx) send() error {
