@@ -240,7 +240,8 @@ func (c *Conn) WritePacket(p *Packet) error {
 
 // QueuePacket packs the packet and queues its frame. Nil means queued: the
 // frame will be written unless the Conn fails before. It waits while the
-// queue is full, at most the write timeout and the packet's context.
+// queue is full, at most the write timeout and the packet's context. With a
+// context that can end it never waits for the kernel either.
 func (c *Conn) QueuePacket(p *Packet) error {
 	_, err := c.queuePacket(p, true)
 	return err
@@ -269,7 +270,7 @@ func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
 	}
 	target, flusher, err := c.out.commit(c, ctx, frame, wait)
 	if flusher {
-		c.flushFor(wait)
+		c.flushFor(ctx, wait)
 	}
 	return target, err
 }
@@ -300,7 +301,7 @@ func (c *Conn) stagePacket(ctx context.Context, p *Packet, wait bool) (target ui
 			continue
 		}
 		if flusher {
-			c.flushFor(wait)
+			c.flushFor(ctx, wait)
 		}
 		return target, err
 	}

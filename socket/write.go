@@ -92,8 +92,9 @@ func (o *outbox) append(frame []byte, wait bool) (target uint64, flusher bool) {
 	return o.accepted, true
 }
 
-// flushFor is the flusher's work right after its commit.
-func (c *Conn) flushFor(wait bool) {
+// flushFor is the flusher's work right after its commit. One whose context may
+// end does not wait for the kernel: another goroutine does it in its stead.
+func (c *Conn) flushFor(ctx context.Context, wait bool) {
 	if !wait {
 		c.flushNoWait()
 		return
@@ -101,6 +102,10 @@ func (c *Conn) flushFor(wait bool) {
 	// Others that are ready to run may have something to send: one write for
 	// all of them is 2.3 times as fast as one each.
 	runtime.Gosched()
+	if ctx != nil && ctx.Done() != nil {
+		c.flushNoWait()
+		return
+	}
 	c.flush(flushRounds)
 }
 
@@ -344,7 +349,8 @@ func (c *Conn) FlushSoon() {
 	c.flushNoWait()
 }
 
-// flushNoWait is the flusher's work in the goroutine that reads.
+// flushNoWait is the flusher's work in a goroutine that must not wait, above
+// all the one that reads.
 func (c *Conn) flushNoWait() {
 	if c.raw == nil {
 		c.opt.Go(func() { c.flushAll(nil) })
@@ -423,7 +429,7 @@ func (c *Conn) Queued() int {
 func (c *Conn) Write(b []byte) (int, error) {
 	target, flusher, err := c.out.commit(c, nil, b, true)
 	if flusher {
-		c.flushFor(true)
+		c.flushFor(nil, true)
 	}
 	if err == nil {
 		err = c.waitWritten(context.Background(), target)
