@@ -8,13 +8,15 @@ const (
 	// CodeConnClosed says that the connection was closed, or the session is
 	// closing: before the call, or while it waited for its reply.
 	CodeConnClosed = 102
-	// CodeWriteFailed says that a packet was not sent: it could not be
-	// encoded, is over the packet limit, or the connection refused it.
+	// CodeWriteFailed says that a packet was not sent: the outgoing queue
+	// stayed full for the write timeout, or the connection failed under it.
 	CodeWriteFailed = 104
 	// CodeDialFailed says that no connection to the address came about.
 	CodeDialFailed = 105
-	// CodeBadPacket says that a packet or its body could not be read, or that
-	// its uri, meta or error text is over its limit.
+	// CodeBadPacket says that there is something wrong with the packet itself:
+	// a pull or push without a uri, or one that cannot be packed (its body is
+	// nothing that its codec takes, or it is over the packet limit); a uri that
+	// cannot be parsed; a body or an error that cannot be decoded.
 	CodeBadPacket = 400
 	// CodeUnauthorized says that the other side has not shown who it is, or
 	// may not do this. It is the code for plugins that check a session.
@@ -29,8 +31,9 @@ const (
 	CodeTimeout = 408
 	// CodeCanceled says that the caller gave up before the reply came.
 	CodeCanceled = 499
-	// CodeInternalServerError says that the handler panicked, or failed in a
-	// way that has no code of its own. The text of a panic stays in the log.
+	// CodeInternalServerError says that the handler or a plugin panicked, that
+	// the reply cannot be packed, or that the call failed in a way that has no
+	// code of its own. The text of a panic stays in the log.
 	CodeInternalServerError = 500
 	// CodeNotImplemented says that the body is in a codec that this side does
 	// not have.
