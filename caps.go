@@ -33,30 +33,38 @@ func (c *capabilities) silent() bool {
 	return !c.saidLaunch.Load() && !c.saidReply.Load() && !c.saidType.Load()
 }
 
-// announce adds the announcement to a packet that is to carry it, and returns
-// what takes it off again after the packet is packed: the meta object may be
-// the user's.
-func (c *capabilities) announce(p *socket.Packet) (restore func()) {
+// announce adds the announcement to a packet that is to carry it. What it
+// returns must be called with the outcome of sending the packet: it takes the
+// announcement off again, for the meta object may be the user's, and leaves it
+// to a later packet if this one was not sent.
+func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
+	var said *atomic.Bool
 	switch p.Ptype() {
 	case TypePull, TypePush:
-		if c.saidLaunch.Load() || c.saidLaunch.Swap(true) {
-			return nothing
-		}
+		said = &c.saidLaunch
 	case TypeReply:
-		if c.saidReply.Load() || c.saidReply.Swap(true) {
-			return nothing
-		}
+		said = &c.saidReply
 	default:
 		c.saidType.Store(true)
-		return nothing
+		return announced
+	}
+	if said.Load() || said.Swap(true) {
+		return announced
 	}
 	users := p.Meta()
 	meta := new(utils.Args)
 	users.CopyTo(meta)
 	meta.Set(MetaCapsKey, strconv.Itoa(capControl))
 	p.SetMeta(meta)
-	return func() { p.SetMeta(users) }
+	return func(err error) {
+		p.SetMeta(users)
+		if err != nil {
+			said.Store(false)
+		}
+	}
 }
+
+func announced(error) {}
 
 func nothing() {}
 

@@ -101,15 +101,18 @@ func (l *link) whyAborted() error {
 // send packs and queues a packet of this side. It adds what this side has to
 // announce.
 func (l *link) send(p *socket.Packet) error {
-	defer l.caps.announce(p)()
-	return l.conn.QueuePacket(p)
+	sent := l.caps.announce(p)
+	err := l.conn.QueuePacket(p)
+	sent(err)
+	return err
 }
 
 // sendFromReader is send for the reader, which never waits. A failure to find
 // room closes the link.
 func (l *link) sendFromReader(p *socket.Packet) error {
-	defer l.caps.announce(p)()
+	sent := l.caps.announce(p)
 	err := l.conn.QueuePacketNoWait(p)
+	sent(err)
 	if errors.Is(err, socket.ErrQueueFull) {
 		l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
 	}
