@@ -295,7 +295,13 @@ func (s *session) leave() {
 func (s *session) CloseNotify() <-chan struct{} { return s.over }
 
 // IsOk reports whether the session takes pulls and pushes.
-func (s *session) IsOk() bool { return s.phase.Load() < phaseClosing }
+func (s *session) IsOk() bool {
+	if s.phase.Load() == phaseOpening {
+		return true
+	}
+	_, rerr := s.live()
+	return rerr == nil
+}
 
 // Health reports whether the session has a live connection.
 func (s *session) Health() bool {
