@@ -12,11 +12,8 @@ const pushOverhead = 512
 
 // read is the reader. It returns when nothing more can be read, and why.
 func (l *link) read() error {
-	var c *handlerCtx
 	for {
-		if c == nil {
-			c = newHandlerCtx(l)
-		}
+		c := newHandlerCtx(l)
 		if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
 			err := fmt.Errorf("vetoed before a packet: %v", rerr)
 			l.abort(err)
@@ -26,23 +23,18 @@ func (l *link) read() error {
 		if err := l.conn.ReadPacket(&c.input); err != nil {
 			return err
 		}
-		taken, err := l.handle(c)
-		if err != nil {
+		if err := l.handle(c); err != nil {
 			l.abort(err)
 			return err
-		}
-		if taken {
-			c = nil
 		}
 	}
 }
 
-// handle passes a packet on to who handles it. It reports whether c was taken
-// or may be used again. An error closes the link.
-func (l *link) handle(c *handlerCtx) (taken bool, err error) {
+// handle passes a packet on to who handles it. An error closes the link.
+func (l *link) handle(c *handlerCtx) error {
 	p := &c.input
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
-		return false, fmt.Errorf("a packet of unknown type %d", p.Ptype())
+		return fmt.Errorf("a packet of unknown type %d", p.Ptype())
 	}
 	if l.caps.hear(p) && l.caps.silent() {
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePing)))
@@ -50,11 +42,10 @@ func (l *link) handle(c *handlerCtx) (taken bool, err error) {
 	switch p.Ptype() {
 	case TypePull:
 		l.handlePull(c)
-		return true, nil
 	case TypePush:
-		return true, l.handlePush(c)
+		return l.handlePush(c)
 	case TypeReply:
-		return l.handleReply(c), nil
+		l.handleReply(c)
 	case TypePing:
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePong), socket.WithSeq(p.Seq())))
 	case TypeGoAway:
@@ -62,20 +53,20 @@ func (l *link) handle(c *handlerCtx) (taken bool, err error) {
 		l.settle()
 		l.sess.leave()
 	}
-	return false, nil // CANCEL and PONG ask for nothing
+	return nil // CANCEL and PONG ask for nothing
 }
 
-func (l *link) handleReply(c *handlerCtx) (taken bool) {
+func (l *link) handleReply(c *handlerCtx) {
 	cmd := l.pending.remove(c.input.Seq())
 	if cmd == nil {
 		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), c.input.Seq(), c.input.Uri())
-		return false
+		c.input.ReleaseBody()
+		return
 	}
 	l.settle()
 	c.cmd = cmd
 	cmd.rerr = l.peer.plugins.PostReadReplyHeader(c)
 	cmd.arrive(c)
-	return true
 }
 
 func (l *link) handlePull(c *handlerCtx) {
