@@ -24,8 +24,8 @@
 // [Plugin] may hook in at every step.
 //
 // Pulls are handled side by side, the pushes of one session one after the
-// other; [Router.Dispatch] chooses otherwise. Everything is bounded, see
-// [PeerConfig]. A session ends with its connection.
+// other; [Router.Dispatch] chooses otherwise. What a session may use is
+// bounded: see [PeerConfig]. A session ends with its connection.
 //
 // A failure that the other side can understand is a [Rerror]: a code, a
 // message and a detail. It is no error, since a nil *Rerror in an error would
