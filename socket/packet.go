@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -223,10 +224,11 @@ func (p *Packet) appendBodyText(b []byte) []byte {
 			return appendJSON(b, err.Error())
 		}
 	}
-	if len(body) > 0 && json.Valid(body) {
-		return append(b, body...)
+	text := bytes.NewBuffer(b)
+	if err := json.Compact(text, body); err != nil { // not JSON
+		return appendJSON(b, string(body))
 	}
-	return appendJSON(b, string(body))
+	return text.Bytes()
 }
 
 func appendJSON(b []byte, s string) []byte {

@@ -80,6 +80,9 @@ func TestPacketString(t *testing.T) {
 		{"not encodable", socket.NewPacket(socket.WithBody(func() {})), `"socket: encode a body of type func()`},
 		{"held", held(`{"a":1}`), `{"a":1}`},
 		{"held text", held(`hi`), `"hi"`},
+		// A peer chooses these bytes: they must not begin a line of their own.
+		{"held lines", held("{\n\"a\":\r\n1}\n"), `{"a":1}`},
+		{"lines", socket.NewPacket(socket.WithBody([]byte("[1,\n2]"))), `[1,2]`},
 	}
 	for _, test := range tests {
 		p := test.packet
