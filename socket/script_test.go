@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/henrylee2cn/teleport/socket"
@@ -18,6 +19,8 @@ type script struct {
 	segments  [][]byte
 	written   []byte
 	deadlines []time.Time // of reads
+
+	closed atomic.Bool
 
 	onWrite func(b []byte) (int, error) // replaces Write
 }
@@ -72,4 +75,7 @@ func (s *script) SetReadDeadline(t time.Time) error {
 
 func (s *script) SetWriteDeadline(time.Time) error { return nil }
 
-func (s *script) Close() error { return nil }
+func (s *script) Close() error {
+	s.closed.Store(true)
+	return nil
+}
