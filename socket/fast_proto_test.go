@@ -235,7 +235,7 @@ func TestFastProtoWriteLimit(t *testing.T) {
 		{"body", []socket.PacketSetting{socket.WithBody(make([]byte, limit-23))}, "1001 bytes, the limit is 1000 "},
 		{"uri", []socket.PacketSetting{socket.WithUri(strings.Repeat("u", limit-23))}, "1001 bytes, the limit is 1000 "},
 		{"meta", []socket.PacketSetting{socket.WithAddMeta("k", strings.Repeat("m", limit-25))}, "1001 bytes, the limit is 1000 "},
-		// 18 bytes of header: small when packed, but the other side refuses what comes out.
+		// Small when packed, but the other side would refuse what comes out.
 		{"before the filter", []socket.PacketSetting{socket.WithBody(make([]byte, limit-17)), socket.WithXferPipe('g')}, "1001 bytes, the limit is 1000 "},
 		{"after the filter", []socket.PacketSetting{socket.WithBody(random[:limit-18]), socket.WithXferPipe('R')}, "1007 bytes, the limit is 1000 "},
 	}

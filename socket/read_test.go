@@ -18,33 +18,6 @@ import (
 
 var frame = unhex("0000001c 6600 0000000000000009 01 00000002 2f61 00000000 73 6869")
 
-// An idle conn costs no buffer: a server may have a million of them.
-func TestReadIdleHoldsNoBuffer(t *testing.T) {
-	for _, kind := range connKinds[:2] {
-		t.Run(kind.name, func(t *testing.T) {
-			c, peer := kind.conns(t)
-			type attempt struct{ ready, buffered bool }
-			attempts := make(chan attempt, 100)
-			c.OnReadAttempt(func(ready, buffered bool) { attempts <- attempt{ready, buffered} })
-			packets := make(chan error)
-			var readers sync.WaitGroup
-			readers.Go(func() {
-				for range 3 {
-					packets <- c.ReadPacket(rawPacket())
-				}
-			})
-			for range 3 {
-				equal(t, "idle", <-attempts, attempt{false, false})
-				_, err := peer.Write(frame)
-				noError(t, err)
-				equal(t, "busy", <-attempts, attempt{true, true})
-				noError(t, <-packets)
-			}
-			readers.Wait()
-		})
-	}
-}
-
 // A body that cannot be decoded is that packet's trouble only.
 func TestReadUndecodableBody(t *testing.T) {
 	c := newScript(frame, frame).conn(socket.Options{})

@@ -257,7 +257,7 @@ func TestWriteNoWaitLeavesWithRead(t *testing.T) {
 // goes on in another goroutine.
 func TestWriteFlush(t *testing.T) {
 	for _, kind := range connKinds {
-		for _, size := range []int{100, 8 << 20} {
+		for _, size := range []int{100, 12 << 20} {
 			t.Run(fmt.Sprintf("%s %d", kind.name, size), func(t *testing.T) {
 				c, conn := kind.connsWith(t, socket.Options{QueueLimit: size})
 				peer := socket.NewConn(conn, socket.Options{})
