@@ -16,17 +16,13 @@ func NewSocketHub() *SocketHub {
 
 // Set puts the socket under its id. Another one that is there is closed.
 func (sh *SocketHub) Set(socket Socket) {
-	sh.put(socket.Id(), socket)
-}
-
-// put takes the id and closes who had it, outside the lock.
-func (sh *SocketHub) put(id string, socket Socket) {
 	sh.mu.Lock()
+	id := socket.Id() // under the lock, where ChangeId changes it
 	old := sh.sockets[id]
 	sh.sockets[id] = socket
 	sh.mu.Unlock()
 	if old != nil && old != socket {
-		_ = old.Close()
+		_ = old.Close() // outside the lock: it may take its time
 	}
 }
 

@@ -126,3 +126,17 @@ func TestSocketHubConcurrently(t *testing.T) {
 		return true
 	})
 }
+
+// A socket that is set while its id changes is there once, under its id.
+func TestSocketHubSetDuringChangeId(t *testing.T) {
+	for range 2_000 {
+		hub := socket.NewSocketHub()
+		s, _ := hubSocket("a")
+		var both sync.WaitGroup
+		both.Go(func() { hub.Set(s) })
+		both.Go(func() { hub.ChangeId("b", s) })
+		both.Wait()
+		equal(t, "Len", hub.Len(), 1)
+		wantIn(t, hub, "b", s)
+	}
+}
