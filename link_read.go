@@ -75,6 +75,7 @@ func (l *link) handlePull(c *handlerCtx) {
 		return
 	}
 	if !l.begin(true) {
+		c.uri = c.input.Uri()
 		l.refusePull(c)
 		return
 	}
@@ -104,7 +105,6 @@ func (l *link) handlePull(c *handlerCtx) {
 // refusePull answers from the reader that there are too many.
 func (l *link) refusePull(c *handlerCtx) {
 	c.input.ReleaseBody()
-	c.uri = c.input.Uri()
 	c.fillReply(nil, NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool"))
 	_ = l.sendFromReader(&c.output)
