@@ -205,25 +205,37 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	}
 	err := c.send()
 	if errors.Is(err, socket.ErrPack) {
-		c.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.sess.Id(), c.uri, err)
-		rerr = NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), err.Error())
-		c.fillReply(nil, rerr)
-		if err = c.send(); errors.Is(err, socket.ErrPack) {
-			c.output.XferPipe().Reset() // its filters fail: an answer without is better than none
-			err = c.send()
-		}
+		rerr, err = c.sendFailure(err)
 	}
 	switch {
 	case err == nil:
 		if veto := plugins.PostWriteReply(c); veto != nil {
 			c.logVeto("PostWriteReply", veto)
 		}
+	// The caller must not wait for ever.
 	case errors.Is(err, socket.ErrQueueTimeout):
-		c.link.abort(fmt.Errorf("a reply found no room to be sent: %w", err)) // the caller must not wait for ever
+		c.link.abort(fmt.Errorf("a reply found no room to be sent: %w", err))
+	case errors.Is(err, socket.ErrPack):
+		c.link.abort(fmt.Errorf("the pull of %q cannot be answered: %w", c.uri, err))
 	default:
 		c.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.sess.Id(), c.uri, err)
 	}
 	c.logExchange(rerr, &c.output)
+}
+
+// sendFailure answers with why the reply could not be packed.
+func (c *handlerCtx) sendFailure(why error) (*Rerror, error) {
+	c.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.sess.Id(), c.uri, why)
+	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), why.Error())
+	c.fillReply(nil, rerr)
+	err := c.send()
+	if errors.Is(err, socket.ErrPack) { // its filters fail, or its meta data is too large: better without
+		c.output.XferPipe().Reset()
+		c.output.SetMeta(nil)
+		rerr.SetToMeta(c.output.Meta())
+		err = c.send()
+	}
+	return rerr, err
 }
 
 // fillReply makes the output the answer. An error without a body is JSON
