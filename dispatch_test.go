@@ -217,51 +217,6 @@ func TestDispatchInline(t *testing.T) {
 	}
 }
 
-// A handler that ends its goroutine, as t.FailNow does, must not end the
-// line or the session with it.
-func TestHandlerThatEndsItsGoroutine(t *testing.T) {
-	t.Parallel()
-	for _, mode := range []tp.DispatchMode{tp.DispatchConcurrent, tp.DispatchOrdered} {
-		t.Run(mode.String(), func(t *testing.T) {
-			t.Parallel()
-			srv := newPeer(t, tp.PeerConfig{})
-			pushed := make(chan int, 2)
-			tp.RegPull(srv.PullRouter.Dispatch(mode), "pull", func(tp.PullCtx, *int) (int, *tp.Rerror) {
-				runtime.Goexit()
-				return 0, nil
-			})
-			tp.RegPush(srv.PushRouter.Dispatch(mode), "push", func(_ tp.PushCtx, args *int) {
-				pushed <- *args
-				runtime.Goexit()
-			})
-			sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
-			for i := range 3 {
-				_, rerr := tp.Pull[int](sess, "/pull", 1)
-				wantCode(t, rerr, tp.CodeInternalServerError, "the handler failed")
-				noRerror(t, sess.Push("/push", i))
-				if got := receive(t, pushed); got != i {
-					t.Errorf("got %d, want %d", got, i)
-				}
-			}
-		})
-	}
-}
-
-// An inline handler that does so ends its session, and not without a word.
-func TestInlineHandlerThatEndsItsGoroutine(t *testing.T) {
-	t.Parallel()
-	var book logBook
-	srv := newPeer(t, tp.PeerConfig{Logger: &book})
-	tp.RegPush(srv.PushRouter.Dispatch(tp.DispatchInline), "push", func(tp.PushCtx, *int) { runtime.Goexit() })
-	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
-	noRerror(t, sess.Push("/push", 1))
-	receive(t, sess.CloseNotify())
-	eventually(t, "the log says why", func() bool {
-		return strings.Contains(book.String(), "ended the goroutine that reads")
-	})
-	eventually(t, "the session is gone", func() bool { return srv.CountSession() == 0 })
-}
-
 // The reader stops at PushQueueLimit, but not while a handler waits for a
 // pull of its own, whose reply only the reader can bring.
 func TestFullPushQueueDoesNotDeadlock(t *testing.T) {
