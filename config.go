@@ -14,7 +14,9 @@ import (
 // copies it: changing it later has no effect.
 //
 // Durations are read from YAML, INI and JSON as "5m", "500ms" and the like.
-// Zero means the default that the field names; negative means off.
+// Zero means the default that the field names; negative means off. In INI a
+// negative duration is written as a number, -1: the usual parser, ini.v1,
+// ignores one with a unit.
 type PeerConfig struct {
 	// TlsCertFile and TlsKeyFile are PEM files. With them every listener
 	// speaks TLS, and Dial does too and shows the certificate when asked. They
