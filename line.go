@@ -31,7 +31,8 @@ func (l *line) add(c *handlerCtx) int {
 	return bytes
 }
 
-// run is the worker's: it empties the line.
+// run is the worker's: it empties the line. When a handler ends the goroutine
+// another one goes on.
 func (l *line) run() {
 	emptied := false
 	defer func() {

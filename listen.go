@@ -124,14 +124,13 @@ func (p *Peer) serveListener(lis net.Listener, protoFunc []socket.ProtoFunc) err
 
 // serveAccepted is the goroutine of an accepted session.
 func (p *Peer) serveAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
-	s := p.openAccepted(conn, config, protoFunc)
-	p.leave() // from here on the session is counted itself
-	if s != nil {
+	if s := p.openAccepted(conn, config, protoFunc); s != nil {
 		s.serve()
 	}
 }
 
 func (p *Peer) openAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
+	defer p.leave() // from then on the session is counted itself
 	if config != nil {
 		secure, err := p.handshake(conn, config)
 		if err != nil {

@@ -20,7 +20,6 @@ var (
 	// ErrListenClosed is what Listen and ServeListener return after the peer
 	// was shut down.
 	ErrListenClosed = fmt.Errorf("tp: listener closed: %w", net.ErrClosed)
-	errReaderGone   = errors.New("tp: a handler or plugin ended the goroutine that reads the connection")
 	errSessionOpen  = errors.New("tp: Send and Receive are for the PostDial and PostAccept plugins: this session is open")
 )
 
@@ -184,43 +183,47 @@ func (p *Peer) newSession(conn net.Conn, protoFunc []socket.ProtoFunc) *session 
 func (s *session) link() *link { return s.current.Load() }
 
 // open runs the PostDial or PostAccept hooks and makes the session one that
-// is found. On failure the conn is closed and the session over.
-func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
-	rerr := hooks(s)
+// is found. On failure the conn is closed and the session over, also when a
+// hook ends the goroutine.
+func (s *session) open(hooks func(PreSession) *Rerror) (rerr *Rerror) {
+	rerr = NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "a hook ended its goroutine")
+	defer func() {
+		if rerr != nil {
+			s.phase.Store(phaseClosing)
+			_ = s.link().conn.Close()
+			close(s.over)
+			s.peer.forget(s)
+		}
+	}()
+	rerr = hooks(s)
 	if rerr == nil && !s.phase.CompareAndSwap(phaseOpening, phaseOpen) {
 		rerr = NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "closed while it was opened")
 	}
-	if rerr != nil {
-		s.phase.Store(phaseClosing)
-		_ = s.link().conn.Close()
-		close(s.over)
-		s.peer.forget(s)
-		return rerr
+	if rerr == nil {
+		s.register()
 	}
-	s.register()
-	return nil
+	return rerr
 }
+
+var errReaderGone = errors.New("a handler or hook ended the goroutine that reads")
 
 // serve is the goroutine of the session: the reader of its link, and what
-// comes after it.
+// comes after it, also when an inline handler or a hook ends the goroutine.
 func (s *session) serve() {
-	l := s.link()
 	err := errReaderGone
-	defer func() { // an inline handler may end the goroutine
-		s.phase.Store(phaseClosing)
-		l.end(err)
-		s.disconnected()
-	}()
-	err = l.read()
+	defer func() { s.finish(err) }()
+	err = s.link().read()
 }
 
-// disconnected is the last that happens to a session.
-func (s *session) disconnected() {
+// finish is what comes after the reader, which ended with err.
+func (s *session) finish(err error) {
+	defer s.peer.forget(s)
+	defer close(s.over)
+	s.phase.Store(phaseClosing)
+	s.link().end(err)
 	if rerr := s.peer.plugins.PostDisconnect(s); rerr != nil {
 		s.peer.log().Warnf("session %s: PostDisconnect: %v", s.Id(), rerr)
 	}
-	close(s.over)
-	s.peer.forget(s)
 }
 
 // live returns the link for a new pull or push, or why there is none.
