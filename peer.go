@@ -194,6 +194,10 @@ func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, 
 	return s, true
 }
 
+// shutdownGrace is how long Shutdown waits for the readers of connections that
+// it has cut off.
+const shutdownGrace = time.Second
+
 // Shutdown closes the listeners, then drains all sessions side by side: it
 // waits until what is under way on both sides has been answered, and the
 // other sides have closed. When ctx ends before, it cuts off what is left and
@@ -201,8 +205,9 @@ func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, 
 // their own.
 //
 // A second call waits for the first, at most until its own ctx ends, and
-// returns the same. A handler that calls it waits for itself, so it takes
-// until ctx ends: use a goroutine there.
+// returns the same. A handler or hook that calls it waits for itself, so it
+// takes until ctx ends, and a second more in a goroutine that reads: use a
+// goroutine there.
 func (p *Peer) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	if p.isClosing() {
@@ -250,7 +255,11 @@ func (p *Peer) finishShutdown(ctx context.Context) {
 	for _, s := range left {
 		s.link().abort(p.shutErr)
 	}
-	p.awaitEmpty(nil) // their readers have nothing left to wait for
+	// Their readers have nothing left to wait for, unless one is in a hook or an
+	// inline handler that does not return: it may be the one that called us.
+	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	p.awaitEmpty(grace.Done())
 }
 
 // awaitEmpty waits until no session and listener is left, or done is closed:
