@@ -2,6 +2,8 @@ package tp_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"io"
 	"net"
@@ -220,4 +222,30 @@ func (h *sessionHooks) PostDisconnect(s tp.PostSession) *tp.Rerror {
 		h.gone(s)
 	}
 	return nil
+}
+
+// replayConn reads from r.
+type replayConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c *replayConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+func (c *replayConn) SetReadDeadline(time.Time) error { return nil }
+
+// gunzipFrame returns a frame that went through gzip without that filter.
+func gunzipFrame(t testing.TB, b []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(b[7:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := append([]byte{0, 0, 0, 0, 'f', 0}, inner...)
+	binary.BigEndian.PutUint32(plain, uint32(len(plain)))
+	return plain
 }

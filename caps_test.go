@@ -1,0 +1,80 @@
+package tp_test
+
+import (
+	"testing"
+
+	tp "github.com/henrylee2cn/teleport"
+)
+
+const saysCaps = tp.MetaCapsKey + "=1"
+
+// A PING is answered with a PONG of its number; CANCEL and PONG ask for
+// nothing; and a type that does not exist ends the session.
+func TestControlTypes(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	echo(srv)
+	addr := serve(t, srv)
+	for _, unknown := range []byte{0, 8, 200} {
+		w := dialWire(t, addr)
+		w.send(frame{seq: 77, ptype: tp.TypePing})
+		// That was the first which the peer heard, and it has said nothing yet.
+		if f := w.next(); f.ptype != tp.TypePing {
+			t.Fatalf("got %+v, want a PING", f)
+		}
+		if f := w.next(); (f != frame{seq: 77, ptype: tp.TypePong}) {
+			t.Errorf("got %+v, want the PONG", f)
+		}
+		w.send(frame{ptype: tp.TypePong}, frame{seq: 5, ptype: tp.TypeCancel}, frame{seq: 1, ptype: tp.TypePong},
+			jsonPull(3, "/echo", `"x"`))
+		if f := w.next(); f.ptype != tp.TypeReply || f.seq != 3 || f.body != `"x"` {
+			t.Errorf("got %+v, want the reply", f)
+		}
+		w.send(frame{ptype: unknown}, jsonPull(4, "/echo", `"y"`))
+		w.wantClosed()
+	}
+}
+
+// Each side announces on its first pull or push and on its first reply, and
+// what hears of it, having said nothing, says PING.
+func TestAnnouncements(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	echo(srv)
+	addr := serve(t, srv)
+	w := dialWire(t, addr)
+	first := jsonPull(0, "/echo", "1")
+	first.meta = saysCaps
+	w.send(first)
+	if f := w.next(); f.ptype != tp.TypePing {
+		t.Errorf("got %+v, want a PING", f)
+	}
+	sess := only(t, srv)
+	for i := range 3 {
+		if i > 0 {
+			w.send(jsonPull(uint64(i), "/echo", "1"))
+		}
+		if f := w.next(); f.ptype != tp.TypeReply || f.announces() != (i == 0) {
+			t.Errorf("reply %d is %+v", i, f)
+		}
+		noRerror(t, sess.Push("/x", nil))
+		if f := w.next(); f.ptype != tp.TypePush || f.announces() != (i == 0) {
+			t.Errorf("push %d is %+v", i, f)
+		}
+	}
+}
+
+// A first packet that cannot be packed announces nothing, so the next must.
+func TestAnnouncementIsNotLost(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(srv.PullRouter, "bad", func(tp.PullCtx, *interface{}) (interface{}, *tp.Rerror) { return make(chan int), nil })
+	w := dialWire(t, serve(t, srv))
+	w.send(jsonPull(0, "/bad", "1"))
+	if f := w.next(); !f.announces() || f.rerror(t) == nil {
+		t.Errorf("the first reply is %+v", f)
+	}
+	sess := only(t, srv)
+	wantCode(t, sess.Push("/x", make(chan int)), tp.CodeBadPacket, "")
+	noRerror(t, sess.Push("/x", 1))
+	if f := w.next(); !f.announces() {
+		t.Errorf("the first push is %+v", f)
+	}
+}
