@@ -324,7 +324,7 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 	if limit := p.SizeLimit(); uint64(len(c.stage)) > uint64(limit) {
 		return 0, false, fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(c.stage)), limit))
 	}
-	target, flusher, err = c.out.commitAdmitted(c.stage, a.wait)
+	target, flusher, err = c.out.commitAdmitted(c, c.stage, a.wait)
 	if cap(c.stage) > maxPooledBuffer {
 		c.stage = nil
 	}

@@ -40,6 +40,7 @@ type outbox struct {
 	mu       sync.Mutex    // protects following
 	queue    *queueBuffer  // committed frames, not yet taken by a flusher; nil while idle
 	waiting  int           // bytes in queue and in the flusher's hands
+	reserved int           // of those, what the reader queued above the limit
 	accepted uint64        // bytes ever committed
 	written  uint64        // bytes ever given to the kernel
 	flushing bool          // there is a flusher
@@ -60,24 +61,30 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame []byte, wait bool) (
 	if err := o.admit(c, &a); err != nil {
 		return 0, false, err
 	}
-	target, flusher = o.append(frame, wait)
+	target, flusher = o.append(c, frame, wait)
 	return target, flusher, nil
 }
 
 // commitAdmitted is commit for a frame that was admitted before it was
 // packed, since it cannot be packed again.
-func (o *outbox) commitAdmitted(frame []byte, wait bool) (target uint64, flusher bool, err error) {
+func (o *outbox) commitAdmitted(c *Conn, frame []byte, wait bool) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return 0, false, o.err
 	}
-	target, flusher = o.append(frame, wait)
+	target, flusher = o.append(c, frame, wait)
 	return target, flusher, nil
 }
 
 // append queues the frame. mu is held.
-func (o *outbox) append(frame []byte, wait bool) (target uint64, flusher bool) {
+func (o *outbox) append(c *Conn, frame []byte, wait bool) (target uint64, flusher bool) {
+	switch {
+	case o.waiting < c.opt.QueueLimit:
+		o.reserved = 0
+	case !wait:
+		o.reserved += len(frame)
+	}
 	if o.queue == nil {
 		o.queue = queueBuffers.Get().(*queueBuffer)
 	}
@@ -148,15 +155,13 @@ func (o *outbox) waitRoom(c *Conn, a *admission) error {
 func (o *outbox) hasRoom(c *Conn, a *admission) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.err != nil || o.waiting < o.limit(c, a)
+	return o.err != nil || o.fits(c, a)
 }
 
-// limit returns how much may be queued before a frame.
-func (o *outbox) limit(c *Conn, a *admission) int {
-	if a.wait {
-		return c.opt.QueueLimit
-	}
-	return c.opt.QueueLimit + queueReserve
+// fits reports whether one more frame is admitted. What the reader may queue
+// above the limit is reckoned by itself: one frame before it may be far above.
+func (o *outbox) fits(c *Conn, a *admission) bool {
+	return o.waiting < c.opt.QueueLimit || !a.wait && o.reserved < queueReserve
 }
 
 // admit returns when there is room. It is called with mu held, and gives it
@@ -166,7 +171,7 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 		if o.err != nil {
 			return o.err
 		}
-		if o.waiting < o.limit(c, a) {
+		if o.fits(c, a) {
 			return nil
 		}
 		if !a.wait {
