@@ -65,8 +65,9 @@ func dial(t testing.TB, p *tp.Peer, addr string, protoFunc ...socket.ProtoFunc) 
 func only(t testing.TB, p *tp.Peer) (sess tp.Session) {
 	t.Helper()
 	eventually(t, "the peer has one session", func() bool {
-		p.RangeSession(func(s tp.Session) bool { sess = s; return true })
-		return p.CountSession() == 1
+		n := 0
+		p.RangeSession(func(s tp.Session) bool { sess, n = s, n+1; return true })
+		return n == 1
 	})
 	return sess
 }
