@@ -1,0 +1,68 @@
+package tp_test
+
+import (
+	"testing"
+
+	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/codec"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// The typed and the reflective front door are the same handler.
+func TestTypedAndReflectedAreAlike(t *testing.T) {
+	t.Parallel()
+	srv := newPeer(t, tp.PeerConfig{})
+	pull := func(ctx tp.PullCtx, args *[]string) (map[string]int, *tp.Rerror) {
+		counts := make(map[string]int)
+		for _, s := range *args {
+			counts[s]++
+		}
+		ctx.SetMeta("path", ctx.Path())
+		return counts, nil
+	}
+	tp.RegPull(srv.PullRouter.Group("g"), "typed", pull)
+	srv.PullRouter.Group("g").RegFunc("reflected", pull)
+	pushed := make(chan string, 1)
+	push := func(ctx tp.PushCtx, args *string) { pushed <- ctx.Path() + " " + *args }
+	tp.RegPush(srv.PushRouter.Group("g"), "typed", push)
+	srv.PushRouter.Group("g").RegFunc("reflected", push)
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	for _, uri := range []string{"/g/typed", "/g/reflected"} {
+		var counts map[string]int
+		cmd := sess.Pull(uri, []string{"a", "b", "a"}, &counts)
+		noRerror(t, cmd.Rerror())
+		if counts["a"] != 2 || counts["b"] != 1 || string(cmd.InputMeta().Peek("path")) != uri {
+			t.Errorf("%s: got %v, meta %s", uri, counts, cmd.InputMeta())
+		}
+		noRerror(t, sess.Push(uri, "x"))
+		if got := receive(t, pushed); got != uri+" x" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestTypedPullTakesSettings(t *testing.T) {
+	t.Parallel()
+	srv := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(srv.PullRouter, "message", func(ctx tp.PullCtx, args *wrapperspb.StringValue) (*wrapperspb.StringValue, *tp.Rerror) {
+		return wrapperspb.String(args.Value + string(ctx.GetMeta("m"))), nil
+	})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	got, rerr := tp.Pull[*wrapperspb.StringValue](sess, "/message", wrapperspb.String("a"), tp.WithBodyCodec(codec.ID_PROTOBUF), tp.WithAddMeta("m", "b"))
+	noRerror(t, rerr)
+	if got.Value != "ab" {
+		t.Errorf("got %q", got.Value)
+	}
+}
+
+// A pull that fails returns the zero value.
+func TestTypedPullFails(t *testing.T) {
+	t.Parallel()
+	srv := newPeer(t, tp.PeerConfig{})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	got, rerr := tp.Pull[*int](sess, "/nowhere", 1)
+	wantCode(t, rerr, tp.CodeNotFound, "")
+	if got != nil {
+		t.Errorf("got %v", *got)
+	}
+}
