@@ -60,6 +60,7 @@ func (p everyHook) PreReadPullBody(c tp.ReadCtx) *tp.Rerror { return p.on("PreRe
 func (p everyHook) PostReadPullBody(c tp.ReadCtx) *tp.Rerror {
 	return p.on("PostReadPullBody", c)
 }
+
 func (p everyHook) PostReadPushHeader(c tp.ReadCtx) *tp.Rerror {
 	return p.on("PostReadPushHeader", c)
 }
@@ -67,12 +68,15 @@ func (p everyHook) PreReadPushBody(c tp.ReadCtx) *tp.Rerror { return p.on("PreRe
 func (p everyHook) PostReadPushBody(c tp.ReadCtx) *tp.Rerror {
 	return p.on("PostReadPushBody", c)
 }
+
 func (p everyHook) PostReadReplyHeader(c tp.ReadCtx) *tp.Rerror {
 	return p.on("PostReadReplyHeader", c)
 }
+
 func (p everyHook) PreReadReplyBody(c tp.ReadCtx) *tp.Rerror {
 	return p.on("PreReadReplyBody", c)
 }
+
 func (p everyHook) PostReadReplyBody(c tp.ReadCtx) *tp.Rerror {
 	return p.on("PostReadReplyBody", c)
 }
@@ -402,7 +406,7 @@ func TestWarningOfHooksThatCannotFire(t *testing.T) {
 	}
 }
 
-type pullBodyPlugin struct{ named }
+type pullBodyPlugin struct{}
 
 func (pullBodyPlugin) Name() string                              { return "body" }
 func (pullBodyPlugin) PreReadPullBody(ctx tp.ReadCtx) *tp.Rerror { return nil }
