@@ -62,24 +62,24 @@ func unhex2017(t testing.TB, s string) []byte {
 	return b
 }
 
-// Home is the controller of the captured server.
-type Home struct{ tp.PullCtx }
+// home is the controller of the captured server.
+type home struct{ tp.PullCtx }
 
-func (h *Home) Echo(args *map[string]interface{}) (map[string]interface{}, *tp.Rerror) {
+func (h *home) Echo(args *map[string]interface{}) (map[string]interface{}, *tp.Rerror) {
 	return *args, nil
 }
 
-func (h *Home) Str(args *string) (string, *tp.Rerror) { return "re:" + *args, nil }
+func (h *home) Str(args *string) (string, *tp.Rerror) { return "re:" + *args, nil }
 
-func (h *Home) Err(*map[string]interface{}) (map[string]interface{}, *tp.Rerror) {
+func (h *home) Err(*map[string]interface{}) (map[string]interface{}, *tp.Rerror) {
 	return map[string]interface{}{}, tp.NewRerror(1001, "my error", `detail "q" \ back`)
 }
 
-func (h *Home) ErrNil(*map[string]interface{}) (interface{}, *tp.Rerror) {
+func (h *home) ErrNil(*map[string]interface{}) (interface{}, *tp.Rerror) {
 	return nil, tp.NewRerror(1002, "nil body error", "d")
 }
 
-func (h *Home) Push(*map[string]interface{}) (string, *tp.Rerror) {
+func (h *home) Push(*map[string]interface{}) (string, *tp.Rerror) {
 	rerr := h.Session().Push("/msg/hello?from=server", map[string]int{"n": 1})
 	return "", rerr
 }
@@ -90,7 +90,7 @@ func (h *Home) Push(*map[string]interface{}) (string, *tp.Rerror) {
 // such a client hangs.
 func TestClientOf2017(t *testing.T) {
 	srv := newPeer(t, tp.PeerConfig{})
-	srv.PullRouter.Reg(new(Home))
+	srv.PullRouter.Reg(new(home))
 	count := make(chan string, 1)
 	tp.RegPush(srv.PushRouter, "msg/count", func(_ tp.PushCtx, s *string) { count <- *s })
 	addr := serve(t, srv)

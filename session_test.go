@@ -1,7 +1,6 @@
 package tp_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,65 +14,6 @@ import (
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/socket"
 )
-
-// lineProto is a packet in a line of JSON. Its reader has a buffer of its own,
-// in which the packets after the first may lie when a hook has read that.
-type lineProto struct {
-	w io.Writer
-	r *bufio.Reader
-}
-
-func newLineProto(rw io.ReadWriter) socket.Proto { return &lineProto{rw, bufio.NewReader(rw)} }
-
-type linePacket struct {
-	Seq   uint64
-	Ptype byte
-	Uri   string
-	Meta  string
-	Codec byte
-	Body  []byte
-}
-
-func (p *lineProto) Version() (byte, string) { return 'l', "line" }
-
-func (p *lineProto) Pack(packet *socket.Packet) error {
-	body, err := packet.MarshalBody()
-	if err != nil {
-		return err
-	}
-	b, err := json.Marshal(linePacket{packet.Seq(), packet.Ptype(), packet.Uri(), packet.Meta().String(), packet.BodyCodec(), body})
-	if err != nil {
-		return err
-	}
-	if err := packet.SetSize(uint32(len(b) + 1)); err != nil {
-		return err
-	}
-	if _, err := p.w.Write(b); err != nil {
-		return err
-	}
-	_, err = p.w.Write([]byte("\n"))
-	return err
-}
-
-func (p *lineProto) Unpack(packet *socket.Packet) error {
-	b, err := p.r.ReadBytes('\n')
-	if err != nil {
-		return err
-	}
-	var l linePacket
-	if err := json.Unmarshal(b, &l); err != nil {
-		return err
-	}
-	if err := packet.SetSize(uint32(len(b))); err != nil {
-		return err
-	}
-	packet.SetSeq(l.Seq)
-	packet.SetPtype(l.Ptype)
-	packet.SetUri(l.Uri)
-	packet.Meta().Parse(l.Meta)
-	packet.SetBodyCodec(l.Codec)
-	return packet.UnmarshalBody(l.Body)
-}
 
 // authorize asks for a token before the session opens, and shows that the
 // methods of an opened session are not for that.
@@ -150,7 +90,7 @@ func TestHandshakeLeavesNothingBehind(t *testing.T) {
 	var fast, line []byte
 	add := func(f frame) {
 		fast = append(fast, f.bytes()...)
-		b, err := json.Marshal(linePacket{f.seq, f.ptype, f.uri, f.meta, f.codec, []byte(f.body)})
+		b, err := json.Marshal(jsonLine{f.seq, f.ptype, f.uri, f.meta, f.codec, []byte(f.body)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -434,7 +434,7 @@ func (c *Conn) Queued() int {
 func (c *Conn) Write(b []byte) (int, error) {
 	target, flusher, err := c.out.commit(c, nil, b, true)
 	if flusher {
-		c.flushFor(nil, true)
+		c.flushFor(context.Background(), true)
 	}
 	if err == nil {
 		err = c.waitWritten(context.Background(), target)
