@@ -161,7 +161,7 @@ func (c *handlerCtx) bind() *Rerror {
 	}
 	arg := c.handler.newArg()
 	c.input.SetBody(arg)
-	if _, raw := arg.(*[]byte); !raw && len(c.input.HeldBody()) > 0 {
+	if _, raw := arg.(*[]byte); !raw && (c.input.BodyCodec() != codec.NilCodecId || len(c.input.HeldBody()) > 0) {
 		if _, err := codec.Get(c.input.BodyCodec()); err != nil {
 			c.input.ReleaseBody()
 			return NewRerror(CodeNotImplemented, CodeText(CodeNotImplemented), err.Error())

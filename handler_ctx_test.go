@@ -26,8 +26,7 @@ func TestHandlerThatPanics(t *testing.T) {
 			pulls, pushes := srv.PullRouter.Dispatch(mode), srv.PushRouter.Dispatch(mode)
 			tp.RegPull(pulls, "panic", func(tp.PullCtx, *interface{}) (string, *tp.Rerror) { panic("my secret") })
 			tp.RegPull(pulls, "nil_map", func(tp.PullCtx, *interface{}) (string, *tp.Rerror) {
-				var m map[string]int
-				m["x"]++
+				noMap()["x"]++
 				return "", nil
 			})
 			tp.RegPush(pushes, "panic", func(tp.PushCtx, *interface{}) { panic("my pushed secret") })
@@ -191,3 +190,5 @@ func TestThousandCallersOnOneConnection(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func noMap() map[string]int { return nil }

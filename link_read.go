@@ -41,7 +41,7 @@ func (l *link) handle(c *handlerCtx) error {
 	}
 	switch p.Ptype() {
 	case TypePull:
-		l.handlePull(c)
+		return l.handlePull(c)
 	case TypePush:
 		return l.handlePush(c)
 	case TypeReply:
@@ -69,17 +69,16 @@ func (l *link) handleReply(c *handlerCtx) {
 	cmd.arrive(c)
 }
 
-func (l *link) handlePull(c *handlerCtx) {
+func (l *link) handlePull(c *handlerCtx) error {
 	if l.halfShut.Load() {
 		c.input.ReleaseBody() // it cannot be answered, so it is not executed
-		return
-	}
-	if !l.begin(true) {
-		c.uri = c.input.Uri()
-		l.refusePull(c)
-		return
+		return nil
 	}
 	c.prepare()
+	if !l.begin(true) {
+		l.refusePull(c)
+		return nil
+	}
 	c.rerr = l.peer.plugins.PostReadPullHeader(c)
 	if c.rerr == nil {
 		c.handler, c.rerr = l.peer.PullRouter.route(c, l.peer.PushRouter)
@@ -94,20 +93,24 @@ func (l *link) handlePull(c *handlerCtx) {
 		c.run()
 	case DispatchOrdered:
 		l.line.add(c)
+		return l.awaitRoom()
 	default:
 		if !l.peer.pool.start(c) {
 			l.finish()
 			l.refusePull(c)
 		}
 	}
+	return nil
 }
 
 // refusePull answers from the reader that there are too many.
 func (l *link) refusePull(c *handlerCtx) {
 	c.input.ReleaseBody()
-	c.fillReply(nil, NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
-		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool"))
+	rerr := NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
+		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool")
+	c.fillReply(nil, rerr)
 	_ = l.sendFromReader(&c.output)
+	c.logExchange(rerr, &c.output)
 }
 
 func (l *link) handlePush(c *handlerCtx) error {
@@ -155,7 +158,7 @@ func (l *link) awaitRoom() error {
 		l.paused.Store(true)
 		if l.pending.len() > 0 {
 			if bytes > limit*pushQueueStretch {
-				return fmt.Errorf("%d bytes of pushes wait for their handlers while a pull of this side is under way; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
+				return fmt.Errorf("%d bytes of pushes and ordered pulls wait for their handlers while a pull of this side is under way; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
 			}
 			return nil
 		}

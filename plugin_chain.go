@@ -130,20 +130,17 @@ func newPluginChain(log func() Logger) *pluginChain {
 	return c
 }
 
-// extend returns a chain below c, for a group or handler.
+// extend returns a chain below c, for a group or handler. It is one of its own
+// also without plugins, so that adding to it later does not add to c.
 func (c *pluginChain) extend(plugins []Plugin) (*pluginChain, error) {
-	if len(plugins) == 0 {
-		return c, nil
-	}
 	child := &pluginChain{parent: c, log: c.log, mu: c.mu}
 	child.sorted.Store(c.sorted.Load())
-	if err := child.Add(plugins...); err != nil {
-		return nil, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := child.add(plugins); err != nil {
+		return nil, err
+	}
 	c.children = append(c.children, child)
-	child.sort() // the parent may have changed meanwhile
 	return child, nil
 }
 
@@ -151,6 +148,14 @@ func (c *pluginChain) extend(plugins []Plugin) (*pluginChain, error) {
 func (c *pluginChain) Add(plugins ...Plugin) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.add(plugins)
+}
+
+// add is Add. mu is held.
+func (c *pluginChain) add(plugins []Plugin) error {
+	if len(plugins) == 0 {
+		return nil
+	}
 	taken := make(map[string]bool)
 	for up := c; up != nil; up = up.parent {
 		for _, p := range up.own {

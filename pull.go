@@ -110,7 +110,7 @@ func fillLaunch(p *socket.Packet, peer *Peer, uri string, args interface{}, sett
 	if p.BodyCodec() == codec.NilCodecId {
 		p.SetBodyCodec(peer.cfg.bodyCodec())
 	}
-	if p.HasMeta() && peer.plugins.writesLaunch() { // they may add to it, and it may be the user's
+	if peer.plugins.writesLaunch() { // they may add to it, and it may be the user's
 		meta := new(utils.Args)
 		p.Meta().CopyTo(meta)
 		p.SetMeta(meta)

@@ -15,7 +15,8 @@ import (
 //
 // A handler's path is that of its group, then the name of its controller and
 // of its method in snake case: method Test of struct Home in group "group" is
-// "/group/home/test". A wrong registration panics and says what to change.
+// "/group/home/test". It is matched with the path as it reads after decoding
+// %XX. A wrong registration panics and says what to change.
 type Router struct {
 	routes  *routes
 	isPull  bool

@@ -108,10 +108,9 @@ func TestRouterRefusals(t *testing.T) {
 			t.Errorf("%s: the reply has seq %d and URI %q", test.name, reply.Seq(), reply.Uri())
 		}
 	}
-	// An empty body binds without a codec, but what the handler returns cannot
-	// be encoded.
+	// Also when the body is empty: the reply could not be encoded.
 	raw.send(tp.TypePull, 99, "/pull", 0xee, nil)
-	wantCode(t, raw.reply().rerror(), tp.CodeInternalServerError, "238")
+	wantCode(t, raw.reply().rerror(), tp.CodeNotImplemented, "238")
 
 	// A push is nobody's to be told of, so the log says it.
 	for _, test := range []struct {

@@ -24,8 +24,8 @@ const (
 
 // SetGopool sets how many goroutines may handle exchanges and run functions
 // of Go in the whole process, and for how long one is kept idle. Zero or less
-// means the default: 1,048,576 and 10 s. Beyond the limit a pull is answered
-// 503 and Go returns false; a push waits for its turn.
+// means the default: 1,048,576 and 10 s. Idle ones count. Beyond the limit a
+// pull is answered 503 and Go returns false; a push waits for its turn.
 func SetGopool(maxGoroutinesAmount int, maxGoroutineIdleDuration time.Duration) {
 	goroutineLimit.max.Store(int64(max(maxGoroutinesAmount, 0)))
 	goroutineLimit.idle.Store(int64(max(maxGoroutineIdleDuration, 0)))

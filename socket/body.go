@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/henrylee2cn/teleport/codec"
@@ -26,6 +27,11 @@ type Body interface {
 	// UnmarshalBody decodes into the body, or one made by the NewBodyFunc.
 	UnmarshalBody(bodyBytes []byte) error
 }
+
+// ErrUndecodable says that the body of a packet cannot be decoded. What comes
+// after the packet can still be read. The errors that are returned wrap it: use
+// errors.Is.
+var ErrUndecodable = errors.New("socket: cannot decode a body")
 
 // NewBodyFunc makes the value to decode a body into, by what the header says.
 // Returning nil means that the body is not wanted.
@@ -103,7 +109,7 @@ func (p *Packet) UnmarshalNewBody(bodyBytes []byte) error {
 
 // UnmarshalBody decodes bodyBytes into Body(), or when that is nil into what
 // the NewBodyFunc makes; without either they are dropped. A *[]byte gets a
-// copy of the bytes, whatever the codec. An empty body changes nothing. The
+// copy of the bytes, whatever the codec. An empty body changes nothing else. The
 // sequence number, type, URI and codec must be set before.
 //
 // bodyBytes is not used after the call.
@@ -137,10 +143,10 @@ func (p *Packet) decodeBody(b []byte) error {
 	}
 	c, err := codec.Get(p.bodyCodec)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
 	if err := unmarshal(c, b, p.body); err != nil {
-		return fmt.Errorf("socket: decode a body of %d bytes with codec %q into %T: %w", len(b), c.Name(), p.body, err)
+		return fmt.Errorf("%w of %d bytes with codec %q into %T: %w", ErrUndecodable, len(b), c.Name(), p.body, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"fmt"
 	"net"
 )
@@ -18,7 +19,10 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.out.fail(ErrProactivelyCloseSocket)
-	return c.conn.Close()
+	if err := c.conn.Close(); !errors.Is(err, net.ErrClosed) { // as a failed write leaves it
+		return err
+	}
+	return nil
 }
 
 // CloseWrite tells the other side that nothing more will come, after what the

@@ -67,11 +67,21 @@ func (sh *SocketHub) Len() int {
 	return len(sh.sockets)
 }
 
-// Delete removes the socket with the id.
+// Delete removes whichever socket has the id now. When a socket may have been
+// replaced by another of its id, it is Remove that does not take that one away.
 func (sh *SocketHub) Delete(id string) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	delete(sh.sockets, id)
+}
+
+// Remove removes the socket, unless another has its id by now.
+func (sh *SocketHub) Remove(socket Socket) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if id := socket.Id(); sh.sockets[id] == socket {
+		delete(sh.sockets, id)
+	}
 }
 
 // ChangeId gives the socket the new id and moves it there at once. Another

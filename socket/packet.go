@@ -232,9 +232,11 @@ func (p *Packet) appendBodyText(b []byte) []byte {
 }
 
 func appendJSON(b []byte, s string) []byte {
-	quoted, err := json.Marshal(s)
-	if err != nil {
+	var quoted bytes.Buffer
+	enc := json.NewEncoder(&quoted)
+	enc.SetEscapeHTML(false) // the meta is full of '&'
+	if err := enc.Encode(s); err != nil {
 		return append(b, `""`...)
 	}
-	return append(b, quoted...)
+	return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
 }

@@ -32,7 +32,9 @@ type Proto interface {
 }
 
 // FrameAppender is a Proto that builds its frame without an io.Writer. Its
-// AppendFrame is used instead of Pack, by many goroutines at once.
+// AppendFrame is used instead of Pack, by many goroutines at once. A Proto that
+// embeds one, such as *FastProto, is one too, and must override AppendFrame
+// rather than Pack.
 type FrameAppender interface {
 	Proto
 	// AppendFrame appends the packet's frame to dst. When it fails it returns

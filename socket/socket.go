@@ -32,9 +32,8 @@ import (
 // the order in which their writers were admitted. One goroutine reads: calls
 // of ReadPacket and Read wait for each other. Every Socket must be closed.
 //
-// After an error of WritePacket that is not about the packet itself (its
-// size, its codec, its Proto), or any error of ReadPacket but an undecodable
-// body, the Socket is of no more use.
+// After an error of WritePacket other than ErrPack, or of ReadPacket other than
+// ErrUndecodable, the Socket is of no more use.
 type Socket interface {
 	net.Conn
 
