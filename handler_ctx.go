@@ -13,6 +13,7 @@ import (
 	"github.com/henrylee2cn/goutil"
 	"github.com/henrylee2cn/teleport/codec"
 	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // handlerCtx is the Context of an exchange that the other side began, or of a
@@ -168,9 +169,25 @@ func (c *handlerCtx) bind() *Rerror {
 		}
 	}
 	if err := c.input.DecodeBody(); err != nil {
-		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
+		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), c.tell(err))
 	}
 	return nil
+}
+
+// tell returns what the other side may know of an error of encoding or
+// decoding: all, but of a panic neither text nor stack, which it logs.
+func (c *handlerCtx) tell(err error) string {
+	var panicked error
+	var stack []byte
+	if p := (*socket.PanicError)(nil); errors.As(err, &p) {
+		panicked, stack = p, p.Stack
+	} else if p := (*xfer.PanicError)(nil); errors.As(err, &p) {
+		panicked, stack = p, p.Stack
+	} else {
+		return err.Error()
+	}
+	c.sess.peer.log().Errorf("session %s: the encoding or decoding of a body of %q failed: %v\n%s", c.sess.Id(), c.uri, err, stack)
+	return strings.ReplaceAll(err.Error(), panicked.Error(), "it panicked")
 }
 
 // wrongBody is the answer when a hook left a body that the handler does not
@@ -226,7 +243,7 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 // sendFailure answers with why the reply could not be packed.
 func (c *handlerCtx) sendFailure(why error) (*Rerror, error) {
 	c.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.sess.Id(), c.uri, why)
-	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), why.Error())
+	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), c.tell(why))
 	c.fillReply(nil, rerr)
 	err := c.send()
 	if errors.Is(err, socket.ErrPack) { // its filters fail, or its meta data is too large: better without

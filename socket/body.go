@@ -90,7 +90,7 @@ func (p *Packet) MarshalBody() ([]byte, error) {
 func marshal(c codec.Codec, v interface{}) (b []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+			err = newPanicError(r)
 		}
 	}()
 	return c.Marshal(v)
@@ -155,7 +155,7 @@ func (p *Packet) decodeBody(b []byte) error {
 func unmarshal(c codec.Codec, b []byte, v interface{}) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+			err = newPanicError(r)
 		}
 	}()
 	return c.Unmarshal(b, v)

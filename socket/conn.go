@@ -341,6 +341,6 @@ func (c *Conn) pack(p *Packet) (err error) {
 
 func recoverPack(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("%w: panic: %v\n%s", ErrPack, r, debug.Stack())
+		*err = fmt.Errorf("%w: %w", ErrPack, newPanicError(r))
 	}
 }
