@@ -268,3 +268,9 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+// pipedWire returns a session of p on a net.Pipe, and the other end.
+func pipedWire(t testing.TB, p *tp.Peer) (tp.Session, *wire) {
+	near, far := net.Pipe()
+	return p.ServeConn(near), newWire(t, far)
+}

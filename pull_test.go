@@ -53,6 +53,44 @@ func TestBytesBelongToWhoeverGotThem(t *testing.T) {
 	}
 }
 
+// The same for what a handler keeps, whatever it is decoded from.
+func TestArgsBelongToTheHandler(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	type args struct {
+		Text string
+		Raw  []byte
+		Any  interface{}
+	}
+	const pulls = 300
+	texts, structs := make(chan string, pulls), make(chan args, pulls)
+	tp.RegPull(srv.PullRouter, "text", func(ctx tp.PullCtx, s *string) (string, *tp.Rerror) {
+		texts <- *s
+		return *s, nil
+	})
+	tp.RegPull(srv.PullRouter, "struct", func(ctx tp.PullCtx, a *args) (string, *tp.Rerror) {
+		structs <- *a
+		return "", nil
+	})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	replies := make(map[string]string)
+	for i := range pulls {
+		text := string(bodyOf(i, 3))
+		reply, rerr := tp.Pull[string](sess, "/text", text, tp.WithBodyCodec('s'))
+		noRerror(t, rerr)
+		replies[text] = reply
+		noRerror(t, sess.Pull("/struct", args{text, []byte(text), text}, nil).Rerror())
+	}
+	for i := range pulls {
+		want := string(bodyOf(i, 3))
+		if got := <-texts; got != want || replies[want] != want {
+			t.Fatalf("string %d is now %.40q, its reply %.40q", i, got, replies[want])
+		}
+		if got := <-structs; got.Text != want || string(got.Raw) != want || got.Any != want {
+			t.Fatalf("struct %d is now %.40q", i, got)
+		}
+	}
+}
+
 func bodyOf(caller, i int) []byte {
 	return bytes.Repeat([]byte(fmt.Sprintf("%d/%d,", caller, i)), 20+i)
 }

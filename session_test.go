@@ -282,3 +282,18 @@ func TestPublicAndAddresses(t *testing.T) {
 		t.Errorf("Id %q", sess.Id())
 	}
 }
+
+// Durations were int32: 5 minutes became -647 ms.
+func TestDurationsAreWhole(t *testing.T) {
+	p := newPeer(t, tp.PeerConfig{DefaultReadTimeout: 5 * time.Minute, DefaultWriteTimeout: 300 * 24 * time.Hour})
+	sess, w := pipedWire(t, p)
+	if r, w := sess.ReadTimeout(), sess.WriteTimeout(); r != 5*time.Minute || w != 300*24*time.Hour {
+		t.Errorf("timeouts %v and %v", r, w)
+	}
+	sess.SetReadTimeout(-1)
+	sess.SetWriteTimeout(time.Hour)
+	if r, w := sess.ReadTimeout(), sess.WriteTimeout(); r != 0 || w != time.Hour {
+		t.Errorf("timeouts %v and %v, after setting -1 and 1h", r, w)
+	}
+	_ = w.Close()
+}
