@@ -15,7 +15,7 @@ func (p *pendingPulls) add(cmd *PullCmd) *Rerror {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed != nil {
-		return p.closed
+		return p.closed.Copy()
 	}
 	if p.calls == nil {
 		p.calls = make(map[uint64]*PullCmd)

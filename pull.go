@@ -150,9 +150,11 @@ func (c *PullCmd) launch() (launched bool) {
 	if c.rerr = plugins.PreWritePull(c); c.rerr != nil {
 		return false
 	}
-	if c.rerr = l.pending.add(c); c.rerr != nil {
+	if rerr := l.pending.add(c); rerr != nil {
+		c.rerr = rerr
 		return false
 	}
+	// From here on c.rerr belongs to whoever removes c from there.
 	l.wakeReader()
 	c.text = c.sess.peer.outText(&c.output)
 	if err := l.send(&c.output); err != nil {
