@@ -246,10 +246,8 @@ func (c *handlerCtx) sendFailure(why error) (*Rerror, error) {
 	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), c.tell(why))
 	c.fillReply(nil, rerr)
 	err := c.send()
-	if errors.Is(err, socket.ErrPack) { // its filters fail, or its meta data is too large: better without
-		c.output.XferPipe().Reset()
-		c.output.SetMeta(nil)
-		rerr.SetToMeta(c.output.Meta())
+	if errors.Is(err, socket.ErrPack) {
+		c.fillBareReply(rerr)
 		err = c.send()
 	}
 	return rerr, err
@@ -275,6 +273,17 @@ func (c *handlerCtx) fillReply(body interface{}, rerr *Rerror) {
 			out.SetBodyCodec(codec.ID_JSON)
 		}
 	}
+}
+
+// fillBareReply makes the output an answer that can always be sent: its
+// filters may fail, and the URI that it repeats or the meta data that a
+// handler set may leave no room. A caller that got no answer would wait for
+// ever.
+func (c *handlerCtx) fillBareReply(rerr *Rerror) {
+	c.output.XferPipe().Reset()
+	c.output.SetUri("")
+	c.output.SetMeta(nil)
+	rerr.SetToMeta(c.output.Meta())
 }
 
 // isNil reports whether body is nil or a nil pointer, as it is when a handler

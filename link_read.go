@@ -1,6 +1,7 @@
 package tp
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/henrylee2cn/teleport/socket"
@@ -109,7 +110,10 @@ func (l *link) refusePull(c *handlerCtx) {
 	rerr := NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool")
 	c.fillReply(nil, rerr)
-	_ = l.sendFromReader(&c.output)
+	if err := l.sendFromReader(&c.output); errors.Is(err, socket.ErrPack) {
+		c.fillBareReply(rerr)
+		_ = l.sendFromReader(&c.output)
+	}
 	c.logExchange(rerr, &c.output)
 }
 

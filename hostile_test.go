@@ -1,0 +1,52 @@
+package tp_test
+
+import (
+	"strings"
+	"testing"
+
+	tp "github.com/henrylee2cn/teleport"
+)
+
+// What a peer can do that means harm, or is out of its mind.
+
+// A pull whose answer does not fit was never answered.
+func TestHostilePullIsAnswered(t *testing.T) {
+	const limit = 64 << 10
+	p := newPeer(t, tp.PeerConfig{PacketSizeLimit: limit})
+	tp.RegPull(p.PullRouter, "meta", func(ctx tp.PullCtx, _ *[]byte) (int, *tp.Rerror) {
+		ctx.SetMeta("a", string(ctx.GetMeta("a"))) // which is escaped, three bytes for one
+		return 1, nil
+	})
+	busy := newPeer(t, tp.PeerConfig{PacketSizeLimit: limit, MaxSessionHandlers: 1})
+	gate := make(chan struct{})
+	tp.RegPull(busy.PullRouter, "slow", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) {
+		<-gate
+		return 1, nil
+	})
+	full := func(uri string) frame {
+		uri += "?"
+		return jsonPull(7, uri+strings.Repeat("x", limit-len(jsonPull(7, uri, "").bytes())), "")
+	}
+	answer := func(w *wire, pull frame) *tp.Rerror {
+		t.Helper()
+		w.send(pull)
+		f := w.next()
+		if f.seq != 7 || f.ptype != tp.TypeReply {
+			t.Fatalf("got %+v, want the reply", f)
+		}
+		return f.rerror(t)
+	}
+
+	w := dialWire(t, serve(t, p))
+	wantCode(t, answer(w, full("/nowhere")), tp.CodeInternalServerError, "the limit is 65536")
+	meta := jsonPull(7, "/meta", "")
+	meta.meta = "a=" + strings.Repeat("\x00", limit/2)
+	wantCode(t, answer(w, meta), tp.CodeInternalServerError, "the limit is 65536")
+	noRerror(t, answer(w, jsonPull(7, "/meta", "")))
+
+	w = dialWire(t, serve(t, busy))
+	w.send(jsonPull(8, "/slow", ""))
+	wantCode(t, answer(w, full("/slow")), tp.CodeServiceUnavailable, "too many")
+	close(gate)
+	noRerror(t, w.next().rerror(t))
+}
