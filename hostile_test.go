@@ -1,6 +1,7 @@
 package tp_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,4 +50,30 @@ func TestHostilePullIsAnswered(t *testing.T) {
 	wantCode(t, answer(w, full("/slow")), tp.CodeServiceUnavailable, "too many")
 	close(gate)
 	noRerror(t, w.next().rerror(t))
+}
+
+// Finding the group of a path took time by the square of its slashes: hours,
+// in the goroutine that reads.
+func TestHostilePathOfSlashes(t *testing.T) {
+	p := newPeer(t, tp.PeerConfig{})
+	for i := range 12 { // a map of a few keys finds without hashing
+		group := fmt.Sprint("group", i)
+		p.PullRouter.Group(group).SetUnknown(func(tp.UnknownPullCtx) (interface{}, *tp.Rerror) { return group, nil })
+	}
+	w := dialWire(t, serve(t, p))
+	slashes := strings.Repeat("/", 2<<20)
+	for _, c := range []struct{ path, want string }{
+		{"/group7" + slashes, `"group7"`},
+		{"/group11" + slashes, `"group11"`},
+		{"/group11/x", `"group11"`},
+		{"/group11", `"group11"`},
+		{"/group123", "null"},
+		{"/group", "null"},
+		{slashes[:1<<20], "null"},
+	} {
+		w.send(jsonPull(0, c.path, "1"))
+		if got := w.next(); got.body != c.want {
+			t.Errorf("%.20s: got %s, want %s", c.path, got.body, c.want)
+		}
+	}
 }

@@ -201,6 +201,7 @@ type routes struct {
 type routeTable struct {
 	known   map[string]*Handler
 	unknown map[string]*Handler // by the path of the group
+	longest int                 // of those paths
 }
 
 func (r *routes) load() *routeTable {
@@ -218,6 +219,7 @@ func (r *routes) load() *routeTable {
 	}
 	for name, h := range r.master.unknown {
 		t.unknown[name] = h
+		t.longest = max(t.longest, len(name))
 	}
 	r.current.Store(t)
 	return t
@@ -254,6 +256,10 @@ func (r *routes) add(handlers []*Handler) error {
 func (t *routeTable) findUnknown(at string) *Handler {
 	if len(t.unknown) == 0 {
 		return nil
+	}
+	if len(at) > t.longest { // a path of a million slashes costs no more than a group's
+		at = at[:t.longest+1]
+		at = at[:max(strings.LastIndexByte(at, '/'), 0)]
 	}
 	for at != "" {
 		if h := t.unknown[at]; h != nil {
