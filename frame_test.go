@@ -14,6 +14,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // frame is a packet of the default protocol, put together and taken apart by
@@ -37,6 +38,22 @@ func (f frame) bytes() []byte {
 	b = append(b, f.meta...)
 	b = append(b, f.codec)
 	b = append(b, f.body...)
+	binary.BigEndian.PutUint32(b, uint32(len(b)))
+	return b
+}
+
+// gzipped is bytes through the filter 'g'.
+func (f frame) gzipped(t testing.TB) []byte {
+	t.Helper()
+	filter, err := xfer.NewGzip(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := filter.OnPack(f.bytes()[6:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := append([]byte{0, 0, 0, 0, 'f', 1, 'g'}, packed...)
 	binary.BigEndian.PutUint32(b, uint32(len(b)))
 	return b
 }

@@ -31,7 +31,7 @@ type handlerCtx struct {
 	rerr    *Rerror  // what ends the exchange before its handler
 
 	uri    string // as received; Input().Uri() may have been rewritten
-	frame  int    // what it counts in the line
+	weight int    // what it counts in the line
 	inline bool   // it runs in the reader
 	start  time.Time
 	text   string // of the input's body, for the log
@@ -56,10 +56,21 @@ func newHandlerCtx(l *link) *handlerCtx {
 // prepare is the reader's, when a pull or push has arrived.
 func (c *handlerCtx) prepare() {
 	c.uri = c.input.Uri()
-	c.frame = int(c.input.Size()) + pushOverhead
+	c.weight = c.weigh()
 	if c.sess.peer.observes {
 		c.start = time.Now()
 	}
+}
+
+// weigh returns about how many bytes of memory the input takes. It may be a
+// thousand times what came over the wire, where filters compress.
+func (c *handlerCtx) weigh() int {
+	p := &c.input
+	n := len(p.HeldBody()) + len(p.Uri())
+	if p.HasMeta() {
+		p.Meta().VisitAll(func(key, value []byte) { n += pairOverhead + len(key) + len(value) })
+	}
+	return pushOverhead + max(n, int(p.Size()))
 }
 
 // run handles a pull or push. It is the task of a worker.

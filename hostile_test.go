@@ -1,6 +1,7 @@
 package tp_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -75,5 +76,27 @@ func TestHostilePathOfSlashes(t *testing.T) {
 		if got := w.next(); got.body != c.want {
 			t.Errorf("%.20s: got %s, want %s", c.path, got.body, c.want)
 		}
+	}
+}
+
+// What waits for a handler counts what it takes, not what came over the wire:
+// 4 MiB of compressed pushes took 4 GiB.
+func TestHostilePushesAreWeighed(t *testing.T) {
+	bomb := frame{ptype: tp.TypePush, uri: "/slow", codec: 's', body: strings.Repeat("\x00", 512<<10)}
+	meta := frame{ptype: tp.TypePush, uri: "/slow", codec: 's', meta: strings.Repeat("a&", 20<<10)}
+	for name, push := range map[string][]byte{"filter": bomb.gzipped(t), "meta": meta.bytes()} {
+		t.Run(name, func(t *testing.T) {
+			log := new(logBook)
+			p := newPeer(t, tp.PeerConfig{Logger: log, PushQueueLimit: 1 << 20})
+			gate := make(chan struct{})
+			defer close(gate)
+			tp.RegPush(p.PushRouter, "slow", func(tp.PushCtx, *[]byte) { <-gate })
+			sess, w := dialedWire(t, p)
+			done := make(chan *tp.PullCmd, 1)
+			sess.GoPull("/never", nil, nil, done)
+			w.next()                               // while it waits for its reply, the reader reads on, to four times the limit
+			_, _ = w.Write(bytes.Repeat(push, 20)) // it may be cut off
+			wantCode(t, receive(t, done).Rerror(), tp.CodeConnClosed, "PushQueueLimit")
+		})
 	}
 }

@@ -11,7 +11,7 @@ type line struct {
 	mu      sync.Mutex // protects following
 	queue   []*handlerCtx
 	head    int // queue[:head] is done
-	bytes   int // of the frames that wait
+	bytes   int // of what waits
 	running bool
 	room    chan struct{} // closed when bytes shrink; nil if nobody waits
 	empty   chan struct{} // closed when nothing waits or runs; nil if nobody waits
@@ -21,7 +21,7 @@ type line struct {
 func (l *line) add(c *handlerCtx) int {
 	l.mu.Lock()
 	l.queue = append(l.queue, c)
-	l.bytes += c.frame
+	l.bytes += c.weight
 	bytes, start := l.bytes, !l.running
 	l.running = true
 	l.mu.Unlock()
@@ -70,7 +70,7 @@ func (l *line) next() *handlerCtx {
 	c := l.queue[l.head]
 	l.queue[l.head] = nil
 	l.head++
-	l.bytes -= c.frame
+	l.bytes -= c.weight
 	if l.head > 1024 && l.head*2 > len(l.queue) { // do not keep what is done
 		l.queue = append([]*handlerCtx(nil), l.queue[l.head:]...)
 		l.head = 0

@@ -7,9 +7,13 @@ import (
 	"github.com/henrylee2cn/teleport/socket"
 )
 
-// pushOverhead is what a waiting push costs beside its frame, so that many
-// tiny ones are bounded too.
-const pushOverhead = 512
+const (
+	// pushOverhead is what a waiting push costs beside its content, so that
+	// many tiny ones are bounded too.
+	pushOverhead = 512
+	// pairOverhead is what a pair of its meta data costs beside key and value.
+	pairOverhead = 64
+)
 
 // read is the reader. It returns when nothing more can be read, and why.
 func (l *link) read() error {

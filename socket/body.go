@@ -213,14 +213,32 @@ func (p *Packet) keepBody(b []byte) {
 	frame := getBuffer()
 	frame.B = append(frame.B[:0], b...)
 	p.held, p.frame = frame.B, frame
+	p.compact(cap(frame.B))
+}
+
+// compactSlack is how much more memory than twice its size a held body may
+// pin.
+const compactSlack = 1 << 10
+
+// compact copies a held body out of the memory that it pins, if that is much
+// more: a body may have to wait for long, and with many others.
+func (p *Packet) compact(pinned int) {
+	if pinned <= 2*len(p.held)+compactSlack {
+		return
+	}
+	held := append([]byte{}, p.held...) // an empty body stays one
+	p.ReleaseBody()
+	p.held = held
 }
 
 // adoptBody is UnmarshalBody for our own Protos, which hand over the pooled
 // frame that body is a part of. A nil frame means that body is not pooled.
-func (p *Packet) adoptBody(body []byte, frame *bytebufferpool.ByteBuffer) error {
+// Pinned is how much memory body is a part of, pooled or not.
+func (p *Packet) adoptBody(body []byte, frame *bytebufferpool.ByteBuffer, pinned int) error {
 	p.ReleaseBody()
 	p.held, p.frame = body, frame
 	if p.hold {
+		p.compact(pinned)
 		return nil
 	}
 	return p.DecodeBody()

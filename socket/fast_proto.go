@@ -204,7 +204,7 @@ func (f *FastProto) parse(p *Packet, b []byte, frame *bytebufferpool.ByteBuffer)
 		p.Meta().ParseBytes(meta)
 	}
 	p.bodyCodec = b[0]
-	return p.adoptBody(b[1:], frame)
+	return p.adoptBody(b[1:], frame, max(total, cap(frame.B)))
 }
 
 // cutField cuts a field and its length off the front of b.

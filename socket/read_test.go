@@ -219,3 +219,27 @@ func TestReadNoProgress(t *testing.T) {
 type emptyReader struct{ net.Conn }
 
 func (emptyReader) Read([]byte) (int, error) { return 0, nil }
+
+// Small bodies that waited for their handlers pinned pooled buffers of large
+// ones: 2 GiB where 4 MiB were allowed.
+func TestReadHeldBodyPinsLittle(t *testing.T) {
+	packed := func(body string) []byte {
+		s := newScript()
+		noError(t, s.conn(socket.Options{}).WritePacket(socket.NewPacket(socket.WithBodyCodec(codec.ID_STRING), socket.WithBody(body))))
+		return s.output()
+	}
+	large := packed(strings.Repeat("x", 200<<10))
+	for _, body := range []string{"", "hi"} {
+		for range 100 { // the pool need not give back what it was given
+			c := newScript(large, packed(body)).conn(socket.Options{})
+			noError(t, c.ReadPacket(rawPacket()))
+			p := socket.NewPacket()
+			p.HoldBody()
+			noError(t, c.ReadPacket(p))
+			equal(t, "body", string(p.HeldBody()), body)
+			if n := cap(p.HeldBody()); n > 2<<10 {
+				t.Fatalf("a body of %d bytes pins %d", len(body), n)
+			}
+		}
+	}
+}
