@@ -37,7 +37,7 @@ type Options struct {
 
 const (
 	defaultQueueLimit = 1 << 20
-	// queueReserve is what the reader may queue above QueueLimit, for it
+	// queueReserve is what the reader may add to a queue that is full, for it
 	// never waits.
 	queueReserve = 256 << 10
 )
@@ -248,7 +248,7 @@ func (c *Conn) QueuePacket(p *Packet) error {
 }
 
 // QueuePacketNoWait is QueuePacket for the goroutine that reads, which must
-// never wait. It may use a reserve of 256 KiB above the queue limit, beyond
+// never wait. To a queue that is full it may add a reserve of 256 KiB, beyond
 // which it fails with ErrQueueFull. The frame leaves when the reader next
 // waits for bytes, or with those of other writers, or by FlushSoon.
 func (c *Conn) QueuePacketNoWait(p *Packet) error {
