@@ -40,7 +40,7 @@ type link struct {
 	draining atomic.Bool // the drainer listens to quiet
 	refusing atomic.Bool // no more pulls and pushes of this side
 	away     atomic.Bool // the other side sends no more: its GOAWAY came
-	halfShut atomic.Bool // this side can answer no more: CloseWrite was done
+	halfShut atomic.Bool // this side answers no more: CloseWrite is about to come
 	quiet    chan struct{}
 
 	drainOnce sync.Once
@@ -183,11 +183,17 @@ func (l *link) drain(ctx context.Context) {
 	if !l.awaitQuiet(ctx, func() bool { return !told || l.away.Load() }) {
 		return
 	}
+	// A pull that came before this is answered, one that comes after it is not
+	// executed.
+	l.halfShut.Store(true)
+	if !l.awaitQuiet(ctx, func() bool { return true }) {
+		return
+	}
+	l.conn.EndWrite()
 	if err := l.conn.Flush(ctx); err != nil {
 		l.abort(err)
 		return
 	}
-	l.halfShut.Store(true)
 	if !l.conn.CloseWrite() {
 		_ = l.conn.Close()
 		return

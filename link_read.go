@@ -75,13 +75,14 @@ func (l *link) handleReply(c *handlerCtx) {
 }
 
 func (l *link) handlePull(c *handlerCtx) error {
-	if l.halfShut.Load() {
-		c.input.ReleaseBody() // it cannot be answered, so it is not executed
-		return nil
-	}
 	c.prepare()
 	if !l.begin(true) {
 		l.refusePull(c)
+		return nil
+	}
+	if l.halfShut.Load() { // looked at after begin: the drainer looks the other way round
+		l.finish()
+		c.input.ReleaseBody() // it cannot be answered, so it is not executed
 		return nil
 	}
 	c.rerr = l.peer.plugins.PostReadPullHeader(c)

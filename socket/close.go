@@ -25,6 +25,17 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// EndWrite makes every write from now on fail, with an error that matches
+// net.ErrClosed. What is queued is still written, and reading goes on. Flush
+// and CloseWrite follow: a write after CloseWrite that was not refused would
+// meet a broken pipe, and end the Conn.
+func (c *Conn) EndWrite() {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	c.out.ended = true
+	c.out.wake()
+}
+
 // CloseWrite tells the other side that nothing more will come, after what the
 // kernel has. It reports false when the conn cannot (net.Pipe).
 func (c *Conn) CloseWrite() bool {

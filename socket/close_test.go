@@ -115,6 +115,33 @@ func TestCloseWakesWriters(t *testing.T) {
 	})
 }
 
+// EndWrite refuses what comes, and wakes who waits to write, but writes what is
+// queued.
+func TestEndWrite(t *testing.T) {
+	for name, protoFunc := range map[string]socket.ProtoFunc{"appender": nil, "stage": newStagedFastProto} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, open := gate()
+				c := s.conn(socket.Options{QueueLimit: 1}, protoFunc)
+				errs := make(chan error)
+				for range 3 {
+					go func() { errs <- c.WritePacket(socket.NewPacket(socket.WithUri("/a"))) }()
+				}
+				synctest.Wait()
+				c.EndWrite()
+				for range 2 {
+					wantError(t, <-errs, net.ErrClosed)
+				}
+				wantError(t, c.QueuePacketNoWait(socket.NewPacket()), net.ErrClosed)
+				open()
+				noError(t, <-errs)
+				noError(t, c.Flush(context.Background()))
+				equal(t, "arrived", uris(t, s.output()), "/a")
+			})
+		})
+	}
+}
+
 // CloseWrite ends one direction: the other side reads io.EOF and may answer.
 func TestCloseWrite(t *testing.T) {
 	for _, kind := range connKinds {
@@ -126,6 +153,9 @@ func TestCloseWrite(t *testing.T) {
 			}
 			peer := socket.NewConn(conn, socket.Options{})
 			noError(t, c.WritePacket(socket.NewPacket()))
+			c.EndWrite()
+			wantError(t, c.WritePacket(socket.NewPacket()), net.ErrClosed)
+			noError(t, c.Flush(context.Background()))
 			equal(t, "CloseWrite", c.CloseWrite(), true)
 			noError(t, peer.ReadPacket(rawPacket()))
 			equal(t, "end", peer.ReadPacket(rawPacket()), io.EOF)

@@ -45,6 +45,7 @@ type outbox struct {
 	written  uint64        // bytes ever given to the kernel
 	flushing bool          // there is a flusher
 	err      error         // the first failure
+	ended    bool          // nothing more is taken: see EndWrite
 	progress chan struct{} // closed at the next change; nil if nobody waits
 
 	deadline time.Time // as last set; the flusher's
@@ -70,8 +71,8 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame []byte, wait bool) (
 func (o *outbox) commitAdmitted(c *Conn, frame []byte, wait bool) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
-		return 0, false, o.err
+	if err := o.refusal(); err != nil {
+		return 0, false, err
 	}
 	target, flusher = o.append(c, frame, wait)
 	return target, flusher, nil
@@ -155,7 +156,15 @@ func (o *outbox) waitRoom(c *Conn, a *admission) error {
 func (o *outbox) hasRoom(c *Conn, a *admission) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.err != nil || o.fits(c, a)
+	return o.refusal() != nil || o.fits(c, a)
+}
+
+// refusal returns why nothing more is taken, or nil. mu is held.
+func (o *outbox) refusal() error {
+	if o.err == nil && o.ended {
+		return ErrProactivelyCloseSocket
+	}
+	return o.err
 }
 
 // fits reports whether one more frame is admitted. What the reader may queue
@@ -168,8 +177,8 @@ func (o *outbox) fits(c *Conn, a *admission) bool {
 // up while it waits.
 func (o *outbox) admit(c *Conn, a *admission) error {
 	for {
-		if o.err != nil {
-			return o.err
+		if err := o.refusal(); err != nil {
+			return err
 		}
 		if o.fits(c, a) {
 			return nil
