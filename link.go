@@ -48,8 +48,9 @@ type link struct {
 	ended     chan struct{} // closed when the link is over: see end
 
 	causeMu sync.Mutex    // protects following
-	cause   error         // why this side gave up the conn, if it did
-	aborted chan struct{} // closed with the cause
+	cut     bool          // abort was called
+	cause   error         // why, unless it was asked for
+	aborted chan struct{} // closed by abort
 
 	ctxMu   sync.Mutex // protects following
 	pullCtx linkContext
@@ -81,11 +82,12 @@ func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 	return l
 }
 
-// abort closes the conn at once; the first cause is the one that is logged.
+// abort closes the conn at once and wakes the reader; the first cause is the
+// one that is logged. It is nil when this side was asked to close.
 func (l *link) abort(cause error) {
 	l.causeMu.Lock()
-	if l.cause == nil {
-		l.cause = cause
+	if !l.cut {
+		l.cut, l.cause = true, cause
 		close(l.aborted)
 	}
 	l.causeMu.Unlock()
@@ -195,7 +197,7 @@ func (l *link) drain(ctx context.Context) {
 		return
 	}
 	if !l.conn.CloseWrite() {
-		_ = l.conn.Close()
+		l.abort(nil)
 		return
 	}
 	select {

@@ -176,7 +176,7 @@ func (l *link) awaitRoom() error {
 		case <-room:
 		case <-l.pullStarted:
 		case <-l.aborted:
-			return l.whyAborted()
+			return ErrConnClosed
 		}
 	}
 }

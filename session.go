@@ -252,7 +252,8 @@ func (s *session) Close() error {
 	l.refuse()
 	s.unregister()
 	if s.peer.cfg.CloseTimeout <= 0 {
-		return l.conn.Close()
+		l.abort(nil)
+		return nil
 	}
 	err := l.flushWithin(l.conn.WriteTimeout())
 	ctx, cancel := s.peer.closeBound()

@@ -2,6 +2,7 @@ package tp_test
 
 import (
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -67,3 +68,42 @@ func TestPushWhileClosing(t *testing.T) {
 		}
 	}
 }
+
+// The reader that is held back by a long line of pushes is woken by Close,
+// with and without a drain.
+func TestCloseWhileTheReaderIsHeldBack(t *testing.T) {
+	for name, conns := range map[string]func(t testing.TB) (a, b net.Conn){"tcp": tcpPair, "pipe": pipePair} {
+		t.Run(name, func(t *testing.T) {
+			p := newPeer(t, tp.PeerConfig{PushQueueLimit: 1, CloseTimeout: -1})
+			begun := make(chan bool, 1)
+			tp.RegPush(p.PushRouter, "wait", func(ctx tp.PushCtx, _ *int) {
+				select {
+				case begun <- true:
+				default:
+				}
+				<-ctx.Context().Done()
+			})
+			a, b := conns(t)
+			sess := p.ServeConn(a)
+			w := newWire(t, b)
+			push := frame{ptype: tp.TypePush, uri: "/wait"}
+			w.send(push, push, push)
+			receive(t, begun)
+			time.Sleep(20 * time.Millisecond) // the reader is held back
+			_ = sess.Close()
+			receive(t, sess.CloseNotify())
+		})
+	}
+}
+
+func tcpPair(t testing.TB) (a, b net.Conn) {
+	t.Helper()
+	addr, accept := wireServer(t)
+	a, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, accept().Conn
+}
+
+func pipePair(testing.TB) (a, b net.Conn) { return net.Pipe() }
