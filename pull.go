@@ -224,10 +224,23 @@ func (c *PullCmd) partOver() {
 	}
 }
 
-// run is the worker's part of a GoPull.
+// run is the worker's part of a GoPull. The PullCmd is delivered also when a
+// hook ends the goroutine.
 func (c *PullCmd) run() {
+	completed := false
+	defer func() {
+		if !completed {
+			c.rerr = NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "a hook of the reply ended its goroutine")
+		}
+		c.deliver()
+	}()
 	c.async.stop()
 	c.complete()
+	completed = true
+}
+
+// deliver sends the PullCmd on done, at the latest when there is room.
+func (c *PullCmd) deliver() {
 	select {
 	case c.async.done <- c:
 		return
