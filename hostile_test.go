@@ -3,8 +3,11 @@ package tp_test
 import (
 	"bytes"
 	"fmt"
+	"net"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	tp "github.com/henrylee2cn/teleport"
 )
@@ -98,5 +101,37 @@ func TestHostilePushesAreWeighed(t *testing.T) {
 			_, _ = w.Write(bytes.Repeat(push, 20)) // it may be cut off
 			wantCode(t, receive(t, done).Rerror(), tp.CodeConnClosed, "PushQueueLimit")
 		})
+	}
+}
+
+// A session whose peer left while its pushes filled the line stayed for ever,
+// with its goroutines, if their handler waited for its context to end.
+func TestHostilePeerLeavesFullLine(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells that the other side has left")
+	}
+	p := newPeer(t, tp.PeerConfig{CloseTimeout: 500 * time.Millisecond, PushQueueLimit: 64 << 10})
+	tp.RegPush(p.PushRouter, "slow", func(ctx tp.PushCtx, _ *[]byte) { <-ctx.Context().Done() })
+	addr := serve(t, p)
+	var over []<-chan struct{}
+	for _, reset := range []bool{false, true} {
+		w := dialWire(t, addr)
+		push := frame{ptype: tp.TypePush, uri: "/slow", codec: 's', body: strings.Repeat("x", 1000)}
+		w.sendBytes(bytes.Repeat(push.bytes(), 100))
+		eventually(t, "the session is there", func() bool {
+			sess, ok := p.GetSession(w.LocalAddr().String())
+			if ok {
+				over = append(over, sess.CloseNotify())
+			}
+			return ok
+		})
+		time.Sleep(50 * time.Millisecond) // let it read
+		if reset {
+			_ = w.Conn.(*net.TCPConn).SetLinger(0)
+		}
+		_ = w.Close()
+	}
+	for _, ch := range over {
+		receive(t, ch)
 	}
 }

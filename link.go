@@ -36,6 +36,7 @@ type link struct {
 	// The reader waits for room in line; a pull that starts must wake it.
 	paused      atomic.Bool
 	pullStarted chan struct{}
+	left        bool // the other side has left; the reader's
 
 	draining atomic.Bool // the drainer listens to quiet
 	refusing atomic.Bool // no more pulls and pushes of this side

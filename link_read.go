@@ -3,6 +3,7 @@ package tp
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/henrylee2cn/teleport/socket"
 )
@@ -13,6 +14,9 @@ const (
 	pushOverhead = 512
 	// pairOverhead is what a pair of its meta data costs beside key and value.
 	pairOverhead = 64
+	// lookInterval is how often a reader that is held back looks whether the
+	// other side is still there.
+	lookInterval = time.Second
 )
 
 // read is the reader. It returns when nothing more can be read, and why.
@@ -152,27 +156,36 @@ func (l *link) handlePush(c *handlerCtx) error {
 
 // awaitRoom holds the reader back while the line is too long, but not while a
 // pull of this side waits for a reply: the handler that the line waits for
-// may be the one that pulls.
+// may be the one that pulls. Nor when the other side has left: it sends no
+// more, and only reading to the end tells the handlers, by their contexts.
 func (l *link) awaitRoom() error {
 	limit := l.peer.cfg.PushQueueLimit
 	if limit <= 0 {
 		return nil
 	}
 	defer l.paused.Store(false)
+	var look <-chan time.Time
 	for {
 		bytes, room := l.line.waiting()
 		if bytes <= limit {
 			return nil
 		}
 		l.paused.Store(true)
-		if l.pending.len() > 0 {
+		if l.left || l.pending.len() > 0 {
 			if bytes > limit*pushQueueStretch {
-				return fmt.Errorf("%d bytes of pushes and ordered pulls wait for their handlers while a pull of this side is under way; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
+				return fmt.Errorf("%d bytes of pushes and ordered pulls wait for their handlers while a pull of this side is under way or the other side has left; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
 			}
 			return nil
 		}
 		l.conn.FlushSoon()
+		if look == nil {
+			ticker := time.NewTicker(lookInterval)
+			defer ticker.Stop()
+			look = ticker.C
+		}
 		select {
+		case <-look:
+			l.left = l.conn.PeerLeft()
 		case <-room:
 		case <-l.pullStarted:
 		case <-l.aborted:

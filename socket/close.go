@@ -42,3 +42,17 @@ func (c *Conn) CloseWrite() bool {
 	half, ok := c.conn.(interface{ CloseWrite() error })
 	return ok && half.CloseWrite() == nil
 }
+
+// PeerLeft reports whether the other side has closed or reset the connection,
+// also while bytes of it are unread. False may mean that it cannot be told: it
+// can for TCP and unix conns on Linux, under TLS too.
+func (c *Conn) PeerLeft() bool {
+	raw := c.raw
+	if raw == nil {
+		if outer, ok := c.conn.(interface{ NetConn() net.Conn }); ok {
+			raw = rawConn(outer.NetConn())
+		}
+	}
+	left := false
+	return raw != nil && raw.Control(func(fd uintptr) { left = hasLeft(int(fd)) }) == nil && left
+}
