@@ -43,8 +43,11 @@ type Peer struct {
 	sessions  map[*session]bool // all that have a goroutine or are opening
 	serving   int               // goroutines of listeners, and what opens sessions
 	empty     chan struct{}     // closed when there are no sessions and serving is 0; nil if nobody waits
-	shutErr   error             // of the first Shutdown
+	shutErr   error             // of the first Shutdown; set before gone is closed
 }
+
+// shutdownGrace is how long Shutdown waits for sessions that it has cut off.
+const shutdownGrace = time.Second
 
 // NewPeer returns a peer with the plugins, which see every session and
 // exchange. It copies cfg, and panics when cfg.Validate() has an error or two
@@ -194,30 +197,21 @@ func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, 
 	return s, true
 }
 
-// shutdownGrace is how long Shutdown waits for the readers of connections that
-// it has cut off.
-const shutdownGrace = time.Second
-
 // Shutdown closes the listeners, then drains all sessions side by side: it
 // waits until what is under way on both sides has been answered, and the
 // other sides have closed. When ctx ends before, it cuts off what is left and
-// returns an error that says how much. Handlers that still run then are on
-// their own.
+// returns an error that says how much. Handlers and hooks that still run then
+// are on their own; for those in the goroutines of sessions (inline handlers,
+// header hooks, PostAccept, PostDial, PostDisconnect) it waits a second more.
 //
 // A second call waits for the first, at most until its own ctx ends, and
 // returns the same. A handler or hook that calls it waits for itself, so it
-// takes until ctx ends, and a second more in a goroutine that reads: use a
-// goroutine there.
+// takes until ctx ends: use a goroutine there.
 func (p *Peer) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	if p.isClosing() {
 		p.mu.Unlock()
-		select {
-		case <-p.gone:
-			return p.shutErr
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return p.awaitGone(ctx)
 	}
 	p.die()
 	for lis := range p.listeners {
@@ -238,6 +232,20 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 	return p.shutErr
 }
 
+// awaitGone waits for the Shutdown that came first.
+func (p *Peer) awaitGone(ctx context.Context) error {
+	select {
+	case <-p.gone:
+	case <-ctx.Done():
+		select {
+		case <-p.gone: // that counts more
+		default:
+			return ctx.Err()
+		}
+	}
+	return p.shutErr
+}
+
 func (p *Peer) finishShutdown(ctx context.Context) {
 	defer p.pool.stop()
 	drained := p.awaitEmpty(ctx.Done())
@@ -255,8 +263,7 @@ func (p *Peer) finishShutdown(ctx context.Context) {
 	for _, s := range left {
 		s.link().abort(p.shutErr)
 	}
-	// Their readers have nothing left to wait for, unless one is in a hook or an
-	// inline handler that does not return: it may be the one that called us.
+	// Their readers have nothing left to wait for but the user's code.
 	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	p.awaitEmpty(grace.Done())
