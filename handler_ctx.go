@@ -226,6 +226,13 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	if c.handler != nil {
 		plugins = c.handler.plugins
 	}
+	answered := false
+	defer func() {
+		if !answered { // a hook or a codec ended the goroutine: the caller must not wait for ever
+			c.fillReply(nil, hookGone("a hook or the codec of the reply"))
+			_ = c.send()
+		}
+	}()
 	c.fillReply(body, rerr)
 	if veto := plugins.PreWriteReply(c); veto != nil {
 		rerr = veto
@@ -235,6 +242,7 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	if errors.Is(err, socket.ErrPack) {
 		rerr, err = c.sendFailure(err)
 	}
+	answered = true
 	switch {
 	case err == nil:
 		if veto := plugins.PostWriteReply(c); veto != nil {

@@ -74,8 +74,21 @@ func (l *link) handleReply(c *handlerCtx) {
 	}
 	l.settle()
 	c.cmd = cmd
+	returned := false
+	defer func() {
+		if !returned {
+			cmd.rerr = hookGone("PostReadReplyHeader")
+		}
+		cmd.arrive(c)
+	}()
 	cmd.rerr = l.peer.plugins.PostReadReplyHeader(c)
-	cmd.arrive(c)
+	returned = true
+}
+
+// hookGone tells that code of the user has ended its goroutine, as
+// testing.T.FailNow does. A panic is less: see runHooks.
+func hookGone(where string) *Rerror {
+	return NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), where+" ended its goroutine")
 }
 
 func (l *link) handlePull(c *handlerCtx) error {
@@ -89,7 +102,7 @@ func (l *link) handlePull(c *handlerCtx) error {
 		c.input.ReleaseBody() // it cannot be answered, so it is not executed
 		return nil
 	}
-	c.rerr = l.peer.plugins.PostReadPullHeader(c)
+	c.rerr = l.counted(c, l.peer.plugins.PostReadPullHeader)
 	if c.rerr == nil {
 		c.handler, c.rerr = l.peer.PullRouter.route(c, l.peer.PushRouter)
 	}
@@ -113,6 +126,20 @@ func (l *link) handlePull(c *handlerCtx) error {
 	return nil
 }
 
+// counted runs the header hooks of an exchange that begin has counted. They
+// may end the goroutine.
+func (l *link) counted(c *handlerCtx, hooks func(ReadCtx) *Rerror) *Rerror {
+	returned := false
+	defer func() {
+		if !returned {
+			l.finish()
+		}
+	}()
+	rerr := hooks(c)
+	returned = true
+	return rerr
+}
+
 // refusePull answers from the reader that there are too many.
 func (l *link) refusePull(c *handlerCtx) {
 	c.input.ReleaseBody()
@@ -132,7 +159,7 @@ func (l *link) handlePush(c *handlerCtx) error {
 		l.begin(false) // a push is never dropped: it waits in line instead
 	}
 	c.prepare()
-	rerr := l.peer.plugins.PostReadPushHeader(c)
+	rerr := l.counted(c, l.peer.plugins.PostReadPushHeader)
 	if rerr == nil {
 		c.handler, rerr = l.peer.PushRouter.route(c, l.peer.PullRouter)
 	}

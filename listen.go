@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/henrylee2cn/teleport/socket"
@@ -125,12 +126,28 @@ func (p *Peer) serveListener(lis net.Listener, protoFunc []socket.ProtoFunc) err
 // serveAccepted is the goroutine of an accepted session.
 func (p *Peer) serveAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
 	if s := p.openAccepted(conn, config, protoFunc); s != nil {
-		s.serve()
+		s.serve() // from here on the session is counted itself
 	}
 }
 
+// openAccepted returns nil when it has closed the conn.
 func (p *Peer) openAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
-	defer p.leave() // from then on the session is counted itself
+	defer p.leave()
+	returned := false
+	defer func() { // the functions of a TLS config and a ProtoFunc may panic
+		if !returned {
+			_ = conn.Close()
+			if r := recover(); r != nil {
+				p.log().Errorf("conn %s: not accepted: panic: %v\n%s", addrText(conn.RemoteAddr()), r, debug.Stack())
+			}
+		}
+	}()
+	s := p.secureAndAccept(conn, config, protoFunc)
+	returned = true
+	return s
+}
+
+func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
 	if config != nil {
 		secure, err := p.handshake(conn, config)
 		if err != nil {

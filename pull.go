@@ -225,12 +225,12 @@ func (c *PullCmd) partOver() {
 }
 
 // run is the worker's part of a GoPull. The PullCmd is delivered also when a
-// hook ends the goroutine.
+// hook or a codec ends the goroutine.
 func (c *PullCmd) run() {
 	completed := false
 	defer func() {
 		if !completed {
-			c.rerr = NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "a hook of the reply ended its goroutine")
+			c.rerr = hookGone("a hook or the codec of the reply")
 		}
 		c.deliver()
 	}()

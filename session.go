@@ -185,24 +185,25 @@ func (s *session) link() *link { return s.current.Load() }
 // open runs the PostDial or PostAccept hooks and makes the session one that
 // is found. On failure the conn is closed and the session over, also when a
 // hook ends the goroutine.
-func (s *session) open(hooks func(PreSession) *Rerror) (rerr *Rerror) {
-	rerr = NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "a hook ended its goroutine")
+func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
+	opened := false
 	defer func() {
-		if rerr != nil {
+		if !opened {
 			s.phase.Store(phaseClosing)
 			_ = s.link().conn.Close()
 			close(s.over)
 			s.peer.forget(s)
 		}
 	}()
-	rerr = hooks(s)
-	if rerr == nil && !s.phase.CompareAndSwap(phaseOpening, phaseOpen) {
-		rerr = NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "closed while it was opened")
+	if rerr := hooks(s); rerr != nil {
+		return rerr
 	}
-	if rerr == nil {
-		s.register()
+	if !s.phase.CompareAndSwap(phaseOpening, phaseOpen) {
+		return NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "closed while it was opened")
 	}
-	return rerr
+	opened = true
+	s.register()
+	return nil
 }
 
 var errReaderGone = errors.New("a handler or hook ended the goroutine that reads")

@@ -2,6 +2,8 @@ package tp_test
 
 import (
 	"context"
+	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -38,6 +40,45 @@ func TestShutdownDoesNotWaitForUserCode(t *testing.T) {
 			}
 			if err := receive(t, returned); err == nil {
 				t.Error("Shutdown cut a session off and returned nil")
+			}
+		})
+	}
+}
+
+// What ends its goroutine, as a failing test does, must not leave behind a
+// session that Shutdown waits for.
+func TestShutdownAfterGoexit(t *testing.T) {
+	for _, where := range []string{"PostAccept", "PostDial", "PostDisconnect", "header hook", "inline handler"} {
+		t.Run(where, func(t *testing.T) {
+			here := func(at string) {
+				if at == where {
+					runtime.Goexit()
+				}
+			}
+			p := newBarePeer(&sessionHooks{
+				accept: func(tp.PreSession) *tp.Rerror { here("PostAccept"); return nil },
+				dial:   func(tp.PreSession) *tp.Rerror { here("PostDial"); return nil },
+				gone:   func(tp.PostSession) { here("PostDisconnect") },
+			}, &pushHeaderHook{func(tp.ReadCtx) { here("header hook") }})
+			tp.RegPush(p.PushRouter.Dispatch(tp.DispatchInline), "inline", func(tp.PushCtx, *int) { here("inline handler") })
+			addr := serve(t, p)
+			if where == "PostDial" {
+				ended := make(chan bool)
+				go func() {
+					defer close(ended)
+					_, _ = p.Dial(addr)
+				}()
+				<-ended
+			} else {
+				client := dialWire(t, addr)
+				client.send(frame{ptype: tp.TypePush, uri: "/inline"})
+				if where == "PostDisconnect" {
+					_ = client.Conn.(*net.TCPConn).CloseWrite()
+				}
+				client.wantClosed()
+			}
+			if err := p.Close(); err != nil {
+				t.Errorf("Close: %v", err)
 			}
 		})
 	}
