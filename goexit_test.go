@@ -98,3 +98,14 @@ func TestPanicInProtoFuncOfListener(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 }
+
+func TestPanicInNewBodyFunc(t *testing.T) {
+	hook := &replyHooks{"PostReadReplyHeader", func(ctx tp.ReadCtx) {
+		ctx.Input().SetNewBody(func(uint64, byte, string) interface{} { panic("as asked") })
+	}}
+	server, client := newPeer(t, tp.PeerConfig{}), newPeer(t, tp.PeerConfig{}, hook)
+	echo(server)
+	done := make(chan *tp.PullCmd, 1)
+	dial(t, client, serve(t, server)).GoPull("/echo", []byte("a"), nil, done)
+	wantCode(t, receive(t, done).Rerror(), tp.CodeBadPacket, "as asked")
+}

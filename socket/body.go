@@ -127,7 +127,9 @@ func (p *Packet) UnmarshalBody(bodyBytes []byte) error {
 // decodeBody lets the decoded body alias b only if the codec does not copy.
 func (p *Packet) decodeBody(b []byte) error {
 	if p.body == nil && p.newBodyFunc != nil {
-		p.body = p.newBodyFunc(p.seq, p.ptype, p.uri)
+		if err := p.makeBody(); err != nil {
+			return err
+		}
 	}
 	switch body := p.body.(type) {
 	case nil:
@@ -148,6 +150,17 @@ func (p *Packet) decodeBody(b []byte) error {
 	if err := unmarshal(c, b, p.body); err != nil {
 		return fmt.Errorf("%w of %d bytes with codec %q into %T: %w", ErrUndecodable, len(b), c.Name(), p.body, err)
 	}
+	return nil
+}
+
+// makeBody runs code of the user, which may panic.
+func (p *Packet) makeBody() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("socket: the NewBodyFunc panicked: %v", r)
+		}
+	}()
+	p.body = p.newBodyFunc(p.seq, p.ptype, p.uri)
 	return nil
 }
 
