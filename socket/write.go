@@ -342,10 +342,10 @@ func (c *Conn) writeFailed(err error) {
 		err = ErrProactivelyCloseSocket
 	}
 	if c.out.fail(err) {
-		_ = c.conn.Close()
-		if c.opt.OnWriteError != nil {
+		if c.opt.OnWriteError != nil { // before the reader wakes, so that it can be told why
 			c.opt.OnWriteError(err)
 		}
+		_ = c.conn.Close()
 	}
 }
 

@@ -466,3 +466,24 @@ func BenchmarkWriteRead(b *testing.B) {
 		}
 	}
 }
+
+// Who is told of a failed write is told before the reader meets the closed
+// conn, or it could not say why.
+func TestWriteErrorComesBeforeTheReaderEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer b.Close()
+		read := make(chan error, 1)
+		told := false
+		c := socket.NewConn(a, socket.Options{OnWriteError: func(error) {
+			synctest.Wait()
+			told = len(read) == 0
+		}})
+		c.SetWriteTimeout(time.Second)
+		go func() { read <- c.ReadPacket(rawPacket()) }()
+		wantError(t, c.WritePacket(socket.NewPacket()), os.ErrDeadlineExceeded)
+		<-read
+		equal(t, "told before", told, true)
+		noError(t, c.Close())
+	})
+}
