@@ -17,7 +17,7 @@ import (
 //
 // Goroutines: the reader (read, then end), which exists as long as the link
 // and is counted by the peer; the drainer (drain), started at most once and
-// stopped by its bound and by ended; workers of the peer's pool, which run
+// stopped by its bound and by readEnded; workers of the peer's pool, which run
 // handlers and flush. What stops everything is closing the conn: the reader
 // meets the error and ends the link.
 type link struct {

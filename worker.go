@@ -70,8 +70,8 @@ type worker struct{ tasks chan task }
 // start runs t on a worker. It returns false when the process has too many.
 func (p *workerPool) start(t task) bool { return p.startOn(t, true) }
 
-// mustStart is start for what the library itself needs done, which is one
-// task a connection at most: it goes beyond the limit.
+// mustStart is start for what the library itself needs done: to flush, to
+// drain, to work off a line, to finish a GoPull. It goes beyond the limit.
 func (p *workerPool) mustStart(t task) { p.startOn(t, false) }
 
 func (p *workerPool) startOn(t task, limited bool) bool {
