@@ -36,13 +36,26 @@ func (s *session) register() {
 	s.peer.retire(loser)
 }
 
-// free returns id, with a suffix if it is taken.
+// free returns id, with a suffix if it is taken. Thousands may have the same
+// address (pipes, unix sockets), so it does not try one suffix after the other:
+// of lo, which is taken, and hi, which is free, it halves the distance.
 func (h *sessionHub) free(id string) string {
-	unique := id
-	for n := 2; h.byID[unique] != nil; n++ {
-		unique = id + "#" + strconv.Itoa(n)
+	if h.byID[id] == nil {
+		return id
 	}
-	return unique
+	suffixed := func(n int) string { return id + "#" + strconv.Itoa(n) }
+	lo, hi := 1, 2
+	for h.byID[suffixed(hi)] != nil {
+		lo, hi = hi, 2*hi
+	}
+	for hi-lo > 1 {
+		if mid := lo + (hi-lo)/2; h.byID[suffixed(mid)] != nil {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return suffixed(hi)
 }
 
 // take puts s under id and returns who was there.

@@ -152,3 +152,34 @@ func TestRangeSession(t *testing.T) {
 		t.Errorf("%d sessions are left", n)
 	}
 }
+
+// The sessions of pipes all have one address. Their ids differ, and those that
+// become free are used again.
+func TestIdsOfOneAddress(t *testing.T) {
+	p := newPeer(t, tp.PeerConfig{CloseTimeout: -1})
+	serve := func() tp.Session {
+		a, b := net.Pipe()
+		t.Cleanup(func() { _ = b.Close() })
+		return p.ServeConn(a)
+	}
+	var sessions []tp.Session
+	for n := 1; n <= 1000; n++ {
+		want := fmt.Sprintf("pipe#%d", n)
+		if n == 1 {
+			want = "pipe"
+		}
+		sess := serve()
+		if sess.Id() != want {
+			t.Fatalf("session %d has the id %q", n, sess.Id())
+		}
+		sessions = append(sessions, sess)
+	}
+	gone := map[string]bool{}
+	for _, n := range []int{0, 3, 70, 999} {
+		_ = sessions[n].Close()
+		gone[sessions[n].Id()] = true
+	}
+	if sess := serve(); !gone[sess.Id()] {
+		t.Errorf("the next has the id %q, want one that is free", sess.Id())
+	}
+}
