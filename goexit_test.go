@@ -29,6 +29,7 @@ func (h *replyHooks) PreWriteReply(tp.WriteCtx) *tp.Rerror { return h.at("PreWri
 func (h *replyHooks) PostReadReplyHeader(ctx tp.ReadCtx) *tp.Rerror {
 	return h.at("PostReadReplyHeader", ctx)
 }
+
 func (h *replyHooks) PreReadReplyBody(ctx tp.ReadCtx) *tp.Rerror {
 	return h.at("PreReadReplyBody", ctx)
 }
