@@ -321,7 +321,7 @@ func TestBadCalls(t *testing.T) {
 	} {
 		wantCode(t, rerr, tp.CodeBadPacket, "the limit is 16777216 (raise it with")
 	}
-	wantCode(t, sess.Pull("/echo", []byte("x"), 5).Rerror(), tp.CodeBadPacket, "into int")
+	wantCode(t, sess.Pull("/echo", []byte("x"), 5).Rerror(), tp.CodeBadPacket, "of type int: pass a pointer")
 	noRerror(t, sess.Pull("/echo", []byte("x"), nil, nil).Rerror()) // a nil setting is none
 	if !sess.Health() {
 		t.Error("a wrong call has ended the session")

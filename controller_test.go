@@ -215,9 +215,9 @@ func TestBadControllerPanics(t *testing.T) {
 	}{
 		{"nil", nil, []string{"the controller is nil", "pass a pointer to a struct, as in Reg(new(Home))"}},
 		{"nil pointer", (*Home)(nil), []string{"a nil *tp_test.Home", "pass a pointer"}},
-		{"struct", Home{}, []string{"a tp_test.Home", "pass a pointer"}},
-		{"pointer to int", new(int), []string{"a *int", "pass a pointer to a struct"}},
-		{"function", func() {}, []string{"a func()", "pass a pointer"}},
+		{"struct", Home{}, []string{"of type tp_test.Home", "pass a pointer"}},
+		{"pointer to int", new(int), []string{"of type *int", "pass a pointer to a struct"}},
+		{"function", func() {}, []string{"of type func()", "pass a pointer"}},
 		{"without context", new(withoutContext), []string{"tp_test.withoutContext", "does not embed tp.PullCtx"}},
 		{"of pushes", new(PushMethods), []string{"tp_test.PushMethods", "does not embed tp.PullCtx"}},
 		{"without methods", new(NoMethods), []string{"tp_test.NoMethods", "no exported method that could be a handler"}},
@@ -257,7 +257,7 @@ func TestBadFunctionPanics(t *testing.T) {
 	}{
 		{"nil", pull, nil, []string{"it is nil", "RegFunc takes a func(ctx tp.PullCtx, args *A)"}},
 		{"nil func", pull, nilPull, []string{"a nil func"}},
-		{"controller", pull, new(Home), []string{"a *tp_test.Home", "RegFunc takes a func"}},
+		{"controller", pull, new(Home), []string{"of type *tp_test.Home", "RegFunc takes a func"}},
 		{"no context", pull, func(*int) (int, *tp.Rerror) { return 0, nil }, []string{"the first parameter must be a tp.PullCtx"}},
 		{"context of pushes", pull, func(tp.PushCtx, *int) {}, []string{"the first parameter must be a tp.PullCtx"}},
 		{"context of pulls", push, func(tp.PullCtx, *int) (int, *tp.Rerror) { return 0, nil }, []string{"the first parameter must be a tp.PushCtx"}},

@@ -19,6 +19,18 @@ func clip(b []byte) string {
 	return fmt.Sprintf("%s... (%d bytes in all)", b[:maxPrinted], len(b))
 }
 
+// maxPrintedURI is how much of a URI the log shows: who sends one chooses its
+// length.
+const maxPrintedURI = 512
+
+// clipURI returns a URI for the log.
+func clipURI(uri string) string {
+	if len(uri) <= maxPrintedURI {
+		return uri
+	}
+	return fmt.Sprintf("%s... (%d bytes in all)", uri[:maxPrintedURI], len(uri))
+}
+
 // exchangeLine is a line of the log about an exchange that is over.
 type exchangeLine struct {
 	kind    string // what this side did
@@ -41,7 +53,7 @@ func (e *exchangeLine) write() {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s uri=%q seq=%d", e.kind, e.sess.Id(), e.packet.Uri(), e.packet.Seq())
+	fmt.Fprintf(&b, "%s %s uri=%q seq=%d", e.kind, e.sess.Id(), clipURI(e.packet.Uri()), e.packet.Seq())
 	if e.rerr != nil {
 		fmt.Fprintf(&b, " status=%v", e.rerr)
 	} else {

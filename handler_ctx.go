@@ -158,7 +158,7 @@ func (c *handlerCtx) drop() {
 
 func (c *handlerCtx) dropPush(why *Rerror) {
 	c.input.ReleaseBody()
-	c.sess.peer.log().Warnf("session %s: push %q dropped: %v", c.sess.Id(), c.uri, why)
+	c.sess.peer.log().Warnf("session %s: push %q dropped: %v", c.sess.Id(), clipURI(c.uri), why)
 }
 
 // bind decodes the body into a new value of what the handler takes.
@@ -180,7 +180,7 @@ func (c *handlerCtx) bind() *Rerror {
 		}
 	}
 	if err := c.input.DecodeBody(); err != nil {
-		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), c.tell(err))
+		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the args: "+c.tell(err))
 	}
 	return nil
 }
@@ -197,7 +197,7 @@ func (c *handlerCtx) tell(err error) string {
 	} else {
 		return err.Error()
 	}
-	c.sess.peer.log().Errorf("session %s: the encoding or decoding of a body of %q failed: %v\n%s", c.sess.Id(), c.uri, err, stack)
+	c.sess.peer.log().Errorf("session %s: the encoding or decoding of a body of %q failed: %v\n%s", c.sess.Id(), clipURI(c.uri), err, stack)
 	return strings.ReplaceAll(err.Error(), panicked.Error(), "it panicked")
 }
 
@@ -216,7 +216,7 @@ func (c *handlerCtx) panicked(r interface{}) *Rerror {
 		r = "it ended its goroutine"
 	}
 	c.sess.peer.log().Errorf("session %s: the handler of %s %q panicked: %v\n%s",
-		c.sess.Id(), TypeText(c.input.Ptype()), c.input.Uri(), r, debug.Stack())
+		c.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.input.Uri()), r, debug.Stack())
 	return NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "the handler failed")
 }
 
@@ -252,16 +252,16 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	case errors.Is(err, socket.ErrQueueTimeout):
 		c.link.abort(fmt.Errorf("a reply found no room to be sent: %w", err))
 	case errors.Is(err, socket.ErrPack):
-		c.link.abort(fmt.Errorf("the pull of %q cannot be answered: %w", c.uri, err))
+		c.link.abort(fmt.Errorf("the pull of %q cannot be answered: %w", clipURI(c.uri), err))
 	default:
-		c.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.sess.Id(), c.uri, err)
+		c.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.sess.Id(), clipURI(c.uri), err)
 	}
 	c.logExchange(rerr, &c.output)
 }
 
 // sendFailure answers with why the reply could not be packed.
 func (c *handlerCtx) sendFailure(why error) (*Rerror, error) {
-	c.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.sess.Id(), c.uri, why)
+	c.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.sess.Id(), clipURI(c.uri), why)
 	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), c.tell(why))
 	c.fillReply(nil, rerr)
 	err := c.send()
@@ -320,7 +320,7 @@ func (c *handlerCtx) send() error {
 }
 
 func (c *handlerCtx) logVeto(hook string, veto *Rerror) {
-	c.sess.peer.log().Warnf("session %s: %s of %q: %v", c.sess.Id(), hook, c.uri, veto)
+	c.sess.peer.log().Warnf("session %s: %s of %q: %v", c.sess.Id(), hook, clipURI(c.uri), veto)
 }
 
 // Seq returns the sequence number of the input.
@@ -439,7 +439,7 @@ func (c *handlerCtx) Unmarshal(b []byte, v interface{}, print ...bool) (codecNam
 		codecName = cd.Name()
 	}
 	if err = p.UnmarshalBody(b); err == nil && len(print) > 0 && print[0] {
-		c.sess.peer.log().Infof("session %s: %s %q: body in codec %q: %s", c.sess.Id(), TypeText(c.input.Ptype()), c.uri, codecName, clip(b))
+		c.sess.peer.log().Infof("session %s: %s %q: body in codec %q: %s", c.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.uri), codecName, clip(b))
 	}
 	return codecName, err
 }
@@ -448,7 +448,7 @@ func (c *handlerCtx) Unmarshal(b []byte, v interface{}, print ...bool) (codecNam
 // through url.Parse.
 func splitURI(uri string) (path, query string, err error) {
 	path, query, _ = strings.Cut(uri, "?")
-	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "%#") {
+	if strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%#") {
 		return path, query, nil
 	}
 	u, err := url.Parse(uri)

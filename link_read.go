@@ -68,7 +68,7 @@ func (l *link) handle(c *handlerCtx) error {
 func (l *link) handleReply(c *handlerCtx) {
 	cmd := l.pending.remove(c.input.Seq())
 	if cmd == nil {
-		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), c.input.Seq(), c.input.Uri())
+		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), c.input.Seq(), clipURI(c.input.Uri()))
 		c.input.ReleaseBody()
 		return
 	}

@@ -29,6 +29,9 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	if len(p.cfg.ListenAddrs) == 0 {
 		return errors.New("tp: Listen: PeerConfig.ListenAddrs is empty: name an address, such as \"0.0.0.0:9090\"")
 	}
+	if _, err := p.serverTLSConfig(); err != nil {
+		return err
+	}
 	var listeners []net.Listener
 	for _, addr := range p.cfg.ListenAddrs {
 		lis, err := net.Listen("tcp", addr)
@@ -84,12 +87,9 @@ func (p *Peer) afterListen(err error) error {
 
 func (p *Peer) serveListener(lis net.Listener, protoFunc []socket.ProtoFunc) error {
 	defer func() { _ = lis.Close() }()
-	config, err := p.tlsConfig()
+	config, err := p.serverTLSConfig()
 	if err != nil {
 		return err
-	}
-	if config != nil && len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
-		return errors.New("tp: cannot listen: the TLS config has no certificate: set PeerConfig.TlsCertFile, or Certificates in SetTLSConfig")
 	}
 	if !p.addListener(lis) {
 		return ErrListenClosed

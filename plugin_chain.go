@@ -2,7 +2,6 @@ package tp
 
 import (
 	"fmt"
-	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -81,48 +80,6 @@ func appendHook[H Plugin](list *[]H, p Plugin) {
 	}
 }
 
-// warnWithoutHooks warns of plugins that none of the hooks is of: a method that
-// is misspelt, or of another signature, is silently no hook.
-func (c *pluginChain) warnWithoutHooks(plugins []Plugin) {
-	for _, p := range plugins {
-		h := sortHooks([]Plugin{p})
-		h.all = nil
-		if reflect.DeepEqual(h, new(hooks)) {
-			c.log().Warnf("plugin %s (%T) has none of the hooks: check the names and signatures of its methods", p.Name(), p)
-		}
-	}
-}
-
-// peerOnlyHooks names the hooks of p that fire before routing or without a
-// route, so that they have no effect on a group or handler.
-func peerOnlyHooks(p Plugin) []string {
-	h := sortHooks([]Plugin{p})
-	var names []string
-	for _, hook := range []struct {
-		name string
-		n    int
-	}{
-		{"PostDial", len(h.postDial)},
-		{"PostAccept", len(h.postAccept)},
-		{"PreWritePull", len(h.preWritePull)},
-		{"PostWritePull", len(h.postWritePull)},
-		{"PreWritePush", len(h.preWritePush)},
-		{"PostWritePush", len(h.postWritePush)},
-		{"PreReadHeader", len(h.preReadHeader)},
-		{"PostReadPullHeader", len(h.postReadPullHeader)},
-		{"PostReadPushHeader", len(h.postReadPushHeader)},
-		{"PostReadReplyHeader", len(h.postReadReplyHeader)},
-		{"PreReadReplyBody", len(h.preReadReplyBody)},
-		{"PostReadReplyBody", len(h.postReadReplyBody)},
-		{"PostDisconnect", len(h.postDisconnect)},
-	} {
-		if hook.n > 0 {
-			names = append(names, hook.name)
-		}
-	}
-	return names
-}
-
 // newPluginChain returns the root of a tree: the chain of a peer.
 func newPluginChain(log func() Logger) *pluginChain {
 	c := &pluginChain{log: log, mu: new(sync.Mutex)}
@@ -178,7 +135,11 @@ func (c *pluginChain) add(plugins []Plugin) error {
 	}
 	c.own = append(c.own[:len(c.own):len(c.own)], plugins...)
 	c.sort()
-	c.warnWithoutHooks(plugins)
+	for _, p := range plugins {
+		for _, doubt := range doubtfulHooks(p) {
+			c.log().Warnf("plugin %s (%T): %s", p.Name(), p, doubt)
+		}
+	}
 	return nil
 }
 

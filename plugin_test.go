@@ -506,3 +506,29 @@ func TestPluginContainerCopies(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A method that is misspelt or has another signature is no hook, and the
+// compiler cannot tell: a warning does.
+func TestDoubtfulHooks(t *testing.T) {
+	book := new(logBook)
+	newPeer(t, tp.PeerConfig{Logger: book}, misspelt{})
+	for _, want := range []string{
+		"PreWriteReplyy looks like a hook, and there is none of that name",
+		"PostAccept is no hook, since a hook of that name is a func(tp.PreSession) *tp.Rerror",
+	} {
+		if !strings.Contains(book.String(), want) {
+			t.Errorf("no warning %q in\n%s", want, book)
+		}
+	}
+	if strings.Contains(book.String(), "PostReadPullBody") || strings.Contains(book.String(), "Prepare") {
+		t.Errorf("a warning of what is right:\n%s", book)
+	}
+}
+
+type misspelt struct{}
+
+func (misspelt) Name() string                             { return "misspelt" }
+func (misspelt) PostReadPullBody(tp.ReadCtx) *tp.Rerror   { return nil }
+func (misspelt) PreWriteReplyy(tp.WriteCtx) *tp.Rerror    { return nil }
+func (misspelt) PostAccept(tp.PreSession, int) *tp.Rerror { return nil }
+func (misspelt) Prepare(int) *tp.Rerror                   { return nil }

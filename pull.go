@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -135,6 +136,10 @@ func (c *PullCmd) bound() (context.Context, context.CancelFunc) {
 func (c *PullCmd) launch() (launched bool) {
 	if c.output.Uri() == "" {
 		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the URI of the pull is empty")
+		return false
+	}
+	if v := reflect.ValueOf(c.reply); v.IsValid() && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply is "+describe(c.reply)+": pass a pointer to decode into, or nil if it is not wanted")
 		return false
 	}
 	if err := c.output.Context().Err(); err != nil {
@@ -279,7 +284,7 @@ func (c *PullCmd) readReply() {
 	}
 	in.input.SetBody(c.reply)
 	if err := in.input.DecodeBody(); err != nil && c.rerr == nil {
-		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
+		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply: "+err.Error())
 	}
 	if veto := plugins.PostReadReplyBody(in); veto != nil {
 		c.rerr = veto

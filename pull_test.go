@@ -384,3 +384,19 @@ func TestGoPullWithFullDone(t *testing.T) {
 		t.Errorf("%d different replies came, want %d", len(seen), n)
 	}
 }
+
+// What cannot be decoded into is refused before anything is sent: the handler
+// must not run for a reply that nobody can get.
+func TestPullReplyMustBeAPointer(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(srv.PullRouter, "run", func(tp.PullCtx, *int) (int, *tp.Rerror) {
+		t.Error("the handler ran")
+		return 0, nil
+	})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	wantCode(t, sess.Pull("/run", 1, 5).Rerror(), tp.CodeBadPacket, "the reply is of type int: pass a pointer")
+	wantCode(t, sess.Pull("/run", 1, (*int)(nil)).Rerror(), tp.CodeBadPacket, "the reply is a nil *int: pass a pointer")
+	done := make(chan *tp.PullCmd, 1)
+	sess.GoPull("/run", 1, 5, done)
+	wantCode(t, receive(t, done).Rerror(), tp.CodeBadPacket, "pass a pointer")
+}

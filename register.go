@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"strings"
 
 	"github.com/henrylee2cn/goutil"
 )
@@ -29,6 +30,9 @@ func makeControllerHandlers(isPull bool) HandlersMaker {
 		}
 		at, err := findContext(typ, contextType(isPull))
 		if err != nil {
+			if _, other := findContext(typ, contextType(!isPull)); other == nil {
+				err = fmt.Errorf("%w; it embeds %s: register it in the other router", err, contextType(!isPull))
+			}
 			return nil, fmt.Errorf("controller %s: %w", typ, err)
 		}
 		factory := newControllerFactory(ptr.Elem(), at)
@@ -88,7 +92,7 @@ func makeFuncHandler(isPull bool) HandlersMaker {
 	return func(name string, what interface{}, _ PluginContainer) ([]*Handler, error) {
 		fn := reflect.ValueOf(what)
 		if fn.Kind() != reflect.Func || fn.IsNil() {
-			return nil, fmt.Errorf("it is %s: RegFunc takes a func(ctx %s, args *A)", describe(what), contextType(isPull))
+			return nil, fmt.Errorf("it is %s: RegFunc takes a func(ctx %s, %s", describe(what), contextType(isPull), strings.TrimPrefix(wantShape(isPull), "("))
 		}
 		if fn.Type().NumIn() != 2 || fn.Type().In(0) != contextType(isPull) {
 			return nil, fmt.Errorf("%s: the first parameter must be a %s, the rest %s", fn.Type(), contextType(isPull), wantShape(isPull))
@@ -205,5 +209,5 @@ func describe(v interface{}) string {
 	if rv := reflect.ValueOf(v); (rv.Kind() == reflect.Pointer || rv.Kind() == reflect.Func) && rv.IsNil() {
 		return fmt.Sprintf("a nil %T", v)
 	}
-	return fmt.Sprintf("a %T", v)
+	return fmt.Sprintf("of type %T", v)
 }

@@ -183,9 +183,13 @@ func (r *Router) route(c *handlerCtx, other *Router) (*Handler, *Rerror) {
 		if !r.isPull {
 			kind = "pulls"
 		}
-		return nil, NewRerror(CodePtypeNotAllowed, CodeText(CodePtypeNotAllowed), "the handler of "+at+" is for "+kind)
+		return nil, NewRerror(CodePtypeNotAllowed, CodeText(CodePtypeNotAllowed), "the handler of "+clipURI(at)+" is for "+kind)
 	}
-	return nil, NewRerror(CodeNotFound, CodeText(CodeNotFound), "no handler of "+at)
+	detail := "no handler of " + clipURI(at)
+	if !strings.HasPrefix(at, "/") {
+		detail += ": a path begins with '/'"
+	}
+	return nil, NewRerror(CodeNotFound, CodeText(CodeNotFound), detail)
 }
 
 // routes is the table of a router and all its groups. Finding takes no lock;

@@ -3,6 +3,7 @@ package tp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 )
@@ -36,6 +37,18 @@ func (p *Peer) tlsConfig() (*tls.Config, error) {
 		return nil, fmt.Errorf("tp: PeerConfig.TlsCertFile %q, TlsKeyFile %q: %w", p.cfg.TlsCertFile, p.cfg.TlsKeyFile, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// serverTLSConfig is tlsConfig for a listener, which needs a certificate.
+func (p *Peer) serverTLSConfig() (*tls.Config, error) {
+	config, err := p.tlsConfig()
+	if err != nil || config == nil {
+		return nil, err
+	}
+	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+		return nil, errors.New("tp: cannot listen: the TLS config has no certificate: set PeerConfig.TlsCertFile, or Certificates in SetTLSConfig")
+	}
+	return config, nil
 }
 
 // handshake makes a TLS conn of an accepted one, within the accept timeout.

@@ -312,7 +312,12 @@ var errNoRoom = errors.New("socket: no room in the outgoing queue")
 
 func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bool, err error) {
 	c.packMu.Lock()
-	defer c.packMu.Unlock()
+	defer func() {
+		if cap(c.stage) > maxPooledBuffer {
+			c.stage = nil
+		}
+		c.packMu.Unlock()
+	}()
 	// All who waited woke together: only one of them may have the room.
 	if !c.out.hasRoom(c, a) {
 		return 0, false, errNoRoom
@@ -324,11 +329,7 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 	if limit := p.SizeLimit(); uint64(len(c.stage)) > uint64(limit) {
 		return 0, false, fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(c.stage)), limit))
 	}
-	target, flusher, err = c.out.commitAdmitted(c, c.stage, a.wait)
-	if cap(c.stage) > maxPooledBuffer {
-		c.stage = nil
-	}
-	return target, flusher, err
+	return c.out.commitAdmitted(c, c.stage, a.wait)
 }
 
 func (c *Conn) pack(p *Packet) (err error) {
