@@ -19,18 +19,6 @@ func clip(b []byte) string {
 	return fmt.Sprintf("%s... (%d bytes in all)", b[:maxPrinted], len(b))
 }
 
-// maxPrintedURI is how much of a URI the log shows: who sends one chooses its
-// length.
-const maxPrintedURI = 512
-
-// clipURI returns a URI for the log.
-func clipURI(uri string) string {
-	if len(uri) <= maxPrintedURI {
-		return uri
-	}
-	return fmt.Sprintf("%s... (%d bytes in all)", uri[:maxPrintedURI], len(uri))
-}
-
 // exchangeLine is a line of the log about an exchange that is over.
 type exchangeLine struct {
 	kind    string // what this side did

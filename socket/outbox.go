@@ -1,0 +1,255 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Errors of a write.
+var (
+	// ErrPack says that the packet cannot be packed: its body, codec, filters
+	// or size. Nothing of it is on the wire and the Conn is as good as before.
+	ErrPack = errors.New("socket: the packet cannot be packed")
+	// ErrQueueFull says that what the reader had to send found even the
+	// reserve of the outgoing queue full.
+	ErrQueueFull = errors.New("socket: the outgoing queue is full")
+	// ErrQueueTimeout says that the outgoing queue stayed full for the write
+	// timeout. It matches os.ErrDeadlineExceeded.
+	ErrQueueTimeout = fmt.Errorf("socket: the outgoing queue stayed full: %w", os.ErrDeadlineExceeded)
+)
+
+// outbox is the writing half of a Conn: the queue and who empties it.
+//
+// At most one goroutine is the flusher. Only it writes to the conn, and it
+// stays until the queue is empty or hands its task on.
+type outbox struct {
+	mu       sync.Mutex    // protects following
+	queue    *queueBuffer  // committed frames, not yet taken by a flusher; nil while idle
+	waiting  int           // bytes in queue and in the flusher's hands
+	reserved int           // of those, what the reader queued above the limit
+	accepted uint64        // bytes ever committed
+	written  uint64        // bytes ever given to the kernel
+	flushing bool          // there is a flusher
+	err      error         // the first failure
+	ended    bool          // nothing more is taken: see EndWrite
+	progress chan struct{} // closed at the next change; nil if nobody waits
+
+	deadline time.Time // as last set; the flusher's
+}
+
+// commit queues a whole frame, once there is room. It returns the count of
+// accepted bytes at the frame's end, and whether the caller is the flusher
+// now: it must call flushFor, holding no lock that the reader may want.
+func (o *outbox) commit(c *Conn, ctx context.Context, frame []byte, wait bool) (target uint64, flusher bool, err error) {
+	a := admission{ctx: ctx, wait: wait}
+	defer a.stop()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.admit(c, &a); err != nil {
+		return 0, false, err
+	}
+	target, flusher = o.append(c, frame, wait)
+	return target, flusher, nil
+}
+
+// commitAdmitted is commit for a frame that was admitted before it was
+// packed, since it cannot be packed again.
+func (o *outbox) commitAdmitted(c *Conn, frame []byte, wait bool) (target uint64, flusher bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.refusal(); err != nil {
+		return 0, false, err
+	}
+	target, flusher = o.append(c, frame, wait)
+	return target, flusher, nil
+}
+
+// append queues the frame. mu is held.
+func (o *outbox) append(c *Conn, frame []byte, wait bool) (target uint64, flusher bool) {
+	switch {
+	case o.waiting < c.opt.QueueLimit:
+		o.reserved = 0
+	case !wait:
+		o.reserved += len(frame)
+	}
+	if o.queue == nil {
+		o.queue = queueBuffers.Get().(*queueBuffer)
+	}
+	o.queue.b = append(o.queue.b, frame...)
+	o.waiting += len(frame)
+	o.accepted += uint64(len(frame))
+	// The reader gathers what it sends until it waits, or it is much.
+	if o.flushing || !wait && len(o.queue.b) < writeChunk {
+		return o.accepted, false
+	}
+	o.flushing = true
+	return o.accepted, true
+}
+
+// admission is how a writer waits for room. Its bounds are those of the whole
+// wait, however often the writer finds the queue full again.
+type admission struct {
+	ctx   context.Context // may be nil
+	wait  bool            // false for the reader, which has the reserve instead
+	timer *time.Timer     // of the write timeout; nil before there was a wait
+}
+
+func (a *admission) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// bounds returns what ends the wait.
+func (a *admission) bounds(c *Conn) (timeout <-chan time.Time, done <-chan struct{}) {
+	if d := c.WriteTimeout(); d > 0 && a.timer == nil {
+		a.timer = time.NewTimer(d)
+	}
+	if a.timer != nil {
+		timeout = a.timer.C
+	}
+	if a.ctx != nil {
+		done = a.ctx.Done()
+	}
+	return timeout, done
+}
+
+// waitRoom returns when there is room.
+func (o *outbox) waitRoom(c *Conn, a *admission) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.admit(c, a)
+}
+
+// hasRoom reports whether waitRoom would return at once.
+func (o *outbox) hasRoom(c *Conn, a *admission) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.refusal() != nil || o.fits(c, a)
+}
+
+// refusal returns why nothing more is taken, or nil. mu is held.
+func (o *outbox) refusal() error {
+	if o.err == nil && o.ended {
+		return ErrProactivelyCloseSocket
+	}
+	return o.err
+}
+
+// fits reports whether one more frame is admitted. What the reader may queue
+// above the limit is reckoned by itself: one frame before it may be far above.
+func (o *outbox) fits(c *Conn, a *admission) bool {
+	return o.waiting < c.opt.QueueLimit || !a.wait && o.reserved < queueReserve
+}
+
+// admit returns when there is room. It is called with mu held, and gives it
+// up while it waits.
+func (o *outbox) admit(c *Conn, a *admission) error {
+	for {
+		if err := o.refusal(); err != nil {
+			return err
+		}
+		if o.fits(c, a) {
+			return nil
+		}
+		if !a.wait {
+			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting)
+		}
+		timeout, done := a.bounds(c)
+		progress := o.changed()
+		o.mu.Unlock()
+		var err error
+		select {
+		case <-progress:
+		case <-timeout:
+			err = ErrQueueTimeout
+		case <-done:
+			err = a.ctx.Err()
+		}
+		o.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// changed returns a channel that is closed at the next change. mu is held.
+func (o *outbox) changed() <-chan struct{} {
+	if o.progress == nil {
+		o.progress = make(chan struct{})
+	}
+	return o.progress
+}
+
+// wake tells those who wait. mu is held.
+func (o *outbox) wake() {
+	if o.progress != nil {
+		close(o.progress)
+		o.progress = nil
+	}
+}
+
+// gathered reports whether frames wait for a flusher. mu is held.
+func (o *outbox) gathered() bool { return o.queue != nil && len(o.queue.b) > 0 }
+
+// take gives the flusher what has gathered, in exchange for the buffer that it
+// has written (nil at first): a busy Conn changes between two buffers. Nil
+// means that it is done and no flusher any more.
+func (o *outbox) take(written *queueBuffer) *queueBuffer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if written != nil && cap(written.b) > maxPooledBuffer {
+		written = nil
+	}
+	if !o.gathered() || o.err != nil {
+		o.flushing = false
+		o.recycle()
+		if written != nil {
+			putQueue(written)
+		}
+		return nil
+	}
+	queue := o.queue
+	o.queue = written
+	if written != nil {
+		written.b = written.b[:0]
+	}
+	return queue
+}
+
+// recycle gives back the buffer of an idle queue. mu is held.
+func (o *outbox) recycle() {
+	if o.queue != nil {
+		putQueue(o.queue)
+		o.queue = nil
+	}
+}
+
+// wrote counts n bytes that the kernel has taken.
+func (o *outbox) wrote(n int) {
+	o.mu.Lock()
+	if o.err == nil { // otherwise nothing waits any more
+		o.waiting -= n
+	}
+	o.written += uint64(n)
+	o.wake()
+	o.mu.Unlock()
+}
+
+// fail ends the outbox; the first cause wins. It reports whether it was first.
+func (o *outbox) fail(err error) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first := o.err == nil
+	if first {
+		o.err = err
+	}
+	o.recycle()
+	o.waiting = 0
+	o.wake()
+	return first
+}
