@@ -14,11 +14,24 @@ type tokenPlugin string
 
 func (tokenPlugin) Name() string { return "token" }
 
+var ( // a misspelt hook would be no hook
+	_ tp.PostDialPlugin   = tokenPlugin("")
+	_ tp.PostAcceptPlugin = tokenPlugin("")
+)
+
 func (t tokenPlugin) PostDial(sess tp.PreSession) *tp.Rerror {
-	return tp.ToRerror(sess.Send(socket.NewPacket(
+	err := sess.Send(socket.NewPacket(
 		socket.WithBodyCodec(codec.ID_STRING),
 		socket.WithBody(string(t)),
-	)))
+	))
+	if err != nil {
+		return tp.ToRerror(err)
+	}
+	in := socket.NewPacket()
+	if err := sess.Receive(in); err != nil {
+		return tp.ToRerror(err)
+	}
+	return tp.NewRerrorFromMeta(in.Meta()) // nil when there is none
 }
 
 func (t tokenPlugin) PostAccept(sess tp.PreSession) *tp.Rerror {
@@ -26,14 +39,19 @@ func (t tokenPlugin) PostAccept(sess tp.PreSession) *tp.Rerror {
 	if err := sess.Receive(socket.NewPacket(socket.WithBody(&got))); err != nil {
 		return tp.ToRerror(err)
 	}
+	var veto *tp.Rerror
+	out := socket.NewPacket()
 	if got != string(t) { // a real secret calls for crypto/subtle, and TLS
-		return tp.NewRerror(tp.CodeUnauthorized, "wrong token")
+		veto = tp.NewRerror(tp.CodeUnauthorized, "wrong token")
+		veto.SetToMeta(out.Meta()) // the veto itself does not travel
 	}
-	sess.Public().Store("authorized", true)
-	return nil
+	if err := sess.Send(out); err != nil {
+		return tp.ToRerror(err)
+	}
+	return veto
 }
 
-// A session that is refused is closed, which its next pull tells.
+// The client that is refused learns why: Dial fails with the server's error.
 func Example_auth() {
 	quiet, _ := tp.NewLogger(nil, "OFF")
 	server := tp.NewPeer(&tp.PeerConfig{Logger: quiet}, tokenPlugin("open sesame"))
@@ -48,10 +66,10 @@ func Example_auth() {
 			var sum int
 			rerr = sess.Pull("/add", [2]int{1, 2}, &sum).Rerror()
 		}
-		fmt.Println(t, rerr == nil)
+		fmt.Println(t, rerr)
 		_ = client.Close()
 	}
 	// Output:
-	// open sesame true
-	// let me in false
+	// open sesame <nil>
+	// let me in {"code":401,"message":"wrong token","detail":""}
 }

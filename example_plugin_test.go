@@ -9,6 +9,8 @@ import (
 // aliasPlugin serves pulls of a URI by the handler of another.
 type aliasPlugin map[string]string
 
+var _ tp.PostReadPullHeaderPlugin = aliasPlugin{} // a misspelt hook would be no hook
+
 func (aliasPlugin) Name() string { return "aliases" }
 
 func (a aliasPlugin) PostReadPullHeader(ctx tp.ReadCtx) *tp.Rerror {

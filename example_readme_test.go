@@ -10,7 +10,7 @@ import (
 // Arith handles pulls: its method Add serves "/arith/add".
 type Arith struct{ tp.PullCtx }
 
-// Add answers the pull, after it has pushed to who pulled.
+// Add answers the pull, after a push to the session that pulled.
 func (a *Arith) Add(args *[2]int) (int, *tp.Rerror) {
 	a.Session().Push("/news", "someone adds")
 	return args[0] + args[1], nil

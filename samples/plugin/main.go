@@ -102,8 +102,7 @@ type tokenBearer struct{ token string }
 func (tokenBearer) Name() string { return "token bearer" }
 
 func (b tokenBearer) PreWritePull(ctx tp.WriteCtx) *tp.Rerror {
-	// Not Meta().Set: meta data that came by WithMeta is the caller's own.
-	tp.WithAddMeta("token", b.token)(ctx.Output())
+	ctx.Output().Meta().Set("token", b.token)
 	return nil
 }
 
