@@ -8,9 +8,10 @@
 //		return args[0] + args[1], nil
 //	}
 //
-//	srv := tp.NewPeer(&tp.PeerConfig{ListenAddrs: []string{"127.0.0.1:9090"}})
+//	srv := tp.NewPeer(&tp.PeerConfig{})
 //	srv.PullRouter.Reg(new(Home))
-//	go srv.Listen()
+//	lis, err := net.Listen("tcp", "127.0.0.1:9090")
+//	go srv.ServeListener(lis)
 //
 //	cli := tp.NewPeer(&tp.PeerConfig{})
 //	sess, rerr := cli.Dial("127.0.0.1:9090")

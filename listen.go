@@ -23,6 +23,9 @@ const (
 // ErrListenClosed. An address that cannot be listened on, or a bad
 // certificate file, is an error at once, and then none is listened on.
 //
+// In a goroutine, it may not listen yet when the next line runs: to dial at
+// once, net.Listen first and use ServeListener.
+//
 // When the process is ending by GraceSignal or Shutdown, Listen does not
 // return: a main function that ends with it would end the drain.
 func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {

@@ -146,7 +146,8 @@ func SetRawlogLevel(level string) {
 
 // NewLogger returns a Logger like the default one which writes to w, from level
 // upwards; the names are those of SetRawlogLevel, and an unknown one is an
-// error. Each line is one Write, and no two of them overlap. A nil w is
+// error. Each line is one Write, and no two of them overlap: what has several
+// lines, such as the stack of a panic, is one with \n escapes. A nil w is
 // os.Stderr.
 func NewLogger(w io.Writer, level string) (Logger, error) {
 	l, err := parseLevel(level)

@@ -15,6 +15,7 @@ import (
 
 // Peer is an endpoint: it listens, it dials, and on every connection both
 // sides may pull and push. It is safe for concurrent use, and must be closed.
+// The zero value does not work: use NewPeer.
 //
 // Goroutines: one for each listener, one for each session, which reads it,
 // and workers, which run handlers and are reused. All end with Shutdown or

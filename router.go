@@ -11,12 +11,15 @@ import (
 
 // Router finds the handler of a pull or push by the path of its URI. A peer
 // has two, for pulls and for pushes. It is safe for concurrent use, also
-// while the peer serves.
+// while the peer serves. The zero value does not work: use NewPeer.
 //
-// A handler's path is that of its group, then the name of its controller and
-// of its method in snake case: method Test of struct Home in group "group" is
-// "/group/home/test". It is matched with the path as it reads after decoding
-// %XX. A wrong registration panics and says what to change.
+// A handler's path is that of its group, as it was given, then the name of its
+// controller and of its method in snake case: method Test of struct Home in
+// group "group" is "/group/home/test". A run of capitals is one word, with what
+// follows it: GetUserByID is get_user_by_id, HTTPPing is httpping. A function
+// has the name that it was given. The path that a pull or push names is matched
+// exactly, as it reads after decoding %XX. A wrong registration panics and says
+// what to change.
 type Router struct {
 	routes  *routes
 	isPull  bool

@@ -55,8 +55,13 @@ type (
 		// one when accepted, the local one when dialled, and "#2" and so on
 		// after it if that is taken.
 		Id() string
-		// SetId changes the id. Another session that has it is replaced: it is
-		// found no more and closes in the background.
+		// SetId changes the id on this side; that of the other side is its own.
+		// An empty one does nothing. Another session of the peer that has it is
+		// replaced: it is found no more and closes in the background.
+		//
+		// The client that is replaced sees only that its connection is closed:
+		// two with one id that both dial again would throw each other out for
+		// ever. Tell it first by a push, so that it does not dial again.
 		SetId(newId string)
 		// Close closes the session: it refuses new pulls and pushes of this
 		// side, flushes (at most the write timeout), and returns. What is under
@@ -99,7 +104,7 @@ type (
 
 	// PreSession is a session that PostDial or PostAccept may still refuse.
 	PreSession interface {
-		// SetId sets the id that the session will have.
+		// SetId sets the id that the session will have; see Session.SetId.
 		SetId(newId string)
 		// Close closes the connection.
 		Close() error
