@@ -75,10 +75,11 @@ type PeerConfig struct {
 	// WriteQueueLimit is how many bytes may wait to be written on a session
 	// before its writers have to wait. Default: 1 MiB.
 	WriteQueueLimit int `yaml:"write_queue_limit" json:"write_queue_limit" ini:"write_queue_limit" comment:"Bytes that may wait to be written on a session"`
-	// PushQueueLimit is how many bytes of received pushes may wait for their
-	// handlers before the session reads no further. While one of its own pulls
-	// waits for a reply it reads on, up to four times as much, and then ends.
-	// Default: 4 MiB.
+	// PushQueueLimit is how many bytes of memory the pushes and ordered pulls of
+	// a session may take while they wait for their handlers, 512 for each beside
+	// its content, before the session reads no further. While one of its own
+	// pulls waits for a reply, or when the other side has left, it reads on, up
+	// to four times as much, and then ends. Default: 4 MiB.
 	PushQueueLimit int `yaml:"push_queue_limit" json:"push_queue_limit" ini:"push_queue_limit" comment:"Bytes of received pushes that may wait for their handlers"`
 	// ConcurrentPush handles the pushes of a session side by side, as teleport
 	// v3 did, and not one after the other. Default: no.
