@@ -29,7 +29,7 @@ func TestHandlerThatPanics(t *testing.T) {
 			pulls, pushes := srv.PullRouter.Dispatch(mode), srv.PushRouter.Dispatch(mode)
 			tp.RegPull(pulls, "panic", func(tp.PullCtx, *interface{}) (string, *tp.Rerror) { panic("my secret") })
 			tp.RegPull(pulls, "nil_map", func(tp.PullCtx, *interface{}) (string, *tp.Rerror) {
-				var noMap func() map[string]int = func() map[string]int { return nil }
+				noMap := func() map[string]int { return nil }
 				noMap()["x"]++
 				return "", nil
 			})
