@@ -91,9 +91,9 @@ func newPluginChain(log func() Logger) *pluginChain {
 // also without plugins, so that adding to it later does not add to c.
 func (c *pluginChain) extend(plugins []Plugin) (*pluginChain, error) {
 	child := &pluginChain{parent: c, log: c.log, mu: c.mu}
-	child.sorted.Store(c.sorted.Load())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	child.sorted.Store(c.sorted.Load())
 	if err := child.add(plugins); err != nil {
 		return nil, err
 	}

@@ -532,3 +532,29 @@ func (misspelt) PostReadPullBody(tp.ReadCtx) *tp.Rerror   { return nil }
 func (misspelt) PreWriteReplyy(tp.WriteCtx) *tp.Rerror    { return nil }
 func (misspelt) PostAccept(tp.PreSession, int) *tp.Rerror { return nil }
 func (misspelt) Prepare(int) *tp.Rerror                   { return nil }
+
+// handlerCatcher is a plugin that keeps the handler that was registered last.
+type handlerCatcher struct{ last *tp.Handler }
+
+func (*handlerCatcher) Name() string                       { return "catcher" }
+func (c *handlerCatcher) PostReg(h *tp.Handler) *tp.Rerror { c.last = h; return nil }
+
+// A plugin that is added to the peer while a handler is registered reaches
+// that handler, whichever comes first.
+func TestPluginAddedWhileRegistering(t *testing.T) {
+	catcher := new(handlerCatcher)
+	p := newPeer(t, tp.PeerConfig{}, catcher)
+	for i := range 1000 {
+		name := fmt.Sprint("late", i)
+		added := make(chan error, 1)
+		go func() { added <- p.PluginContainer().Add(named(name)) }()
+		tp.RegPull(p.PullRouter, name, func(tp.PullCtx, *int) (int, *tp.Rerror) { return 0, nil })
+		if err := receive(t, added); err != nil {
+			t.Fatal(err)
+		}
+		if catcher.last.Plugins().GetByName(name) == nil {
+			t.Fatalf("the chain of handler %d lacks the plugin", i)
+		}
+		_ = p.PluginContainer().Remove(name)
+	}
+}
