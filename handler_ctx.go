@@ -25,7 +25,7 @@ type handlerCtx struct {
 	rerr    *Rerror  // what ends the exchange before its handler
 
 	uri    string // as received; Input().Uri() may have been rewritten
-	weight int    // what it counts in the line
+	weight int    // what it counts in the line, set there
 	inline bool   // it runs in the reader
 	start  time.Time
 	text   string // of the input's body, for the log
@@ -50,7 +50,6 @@ func newHandlerCtx(l *link) *handlerCtx {
 // prepare is the reader's, when a pull or push has arrived.
 func (c *handlerCtx) prepare() {
 	c.uri = c.input.Uri()
-	c.weight = c.weigh()
 	if c.sess.peer.observes {
 		c.start = time.Now()
 	}

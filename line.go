@@ -1,6 +1,10 @@
 package tp
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/henrylee2cn/teleport/internal/notice"
+)
 
 // line runs exchanges of one link one after the other, in the order of their
 // arrival, on one worker at a time.
@@ -13,22 +17,22 @@ type line struct {
 	head    int // queue[:head] is done
 	bytes   int // of what waits
 	running bool
-	room    chan struct{} // closed when bytes shrink; nil if nobody waits
-	empty   chan struct{} // closed when nothing waits or runs; nil if nobody waits
+	room    notice.Notice // bytes have shrunk
+	empty   notice.Notice // nothing waits or runs
 }
 
-// add appends an exchange and returns the bytes that wait now.
-func (l *line) add(c *handlerCtx) int {
+// add appends an exchange.
+func (l *line) add(c *handlerCtx) {
+	c.weight = c.weigh()
 	l.mu.Lock()
 	l.queue = append(l.queue, c)
 	l.bytes += c.weight
-	bytes, start := l.bytes, !l.running
+	start := !l.running
 	l.running = true
 	l.mu.Unlock()
 	if start {
 		l.pool.mustStart(l)
 	}
-	return bytes
 }
 
 // run is the worker's: it empties the line. When a handler ends the goroutine
@@ -54,17 +58,11 @@ func (l *line) run() {
 func (l *line) next() *handlerCtx {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.room != nil {
-		close(l.room)
-		l.room = nil
-	}
+	l.room.Tell()
 	if l.head == len(l.queue) {
 		l.queue, l.head, l.bytes = nil, 0, 0
 		l.running = false
-		if l.empty != nil {
-			close(l.empty)
-			l.empty = nil
-		}
+		l.empty.Tell()
 		return nil
 	}
 	c := l.queue[l.head]
@@ -83,10 +81,7 @@ func (l *line) next() *handlerCtx {
 func (l *line) waiting() (bytes int, room <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.room == nil {
-		l.room = make(chan struct{})
-	}
-	return l.bytes, l.room
+	return l.bytes, l.room.Wait()
 }
 
 // idle returns a channel that is closed when nothing waits or runs, or nil
@@ -97,8 +92,5 @@ func (l *line) idle() <-chan struct{} {
 	if !l.running {
 		return nil
 	}
-	if l.empty == nil {
-		l.empty = make(chan struct{})
-	}
-	return l.empty
+	return l.empty.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/henrylee2cn/teleport/internal/notice"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -43,7 +44,7 @@ type Peer struct {
 	listeners map[net.Listener]bool
 	sessions  map[*session]bool // all that have a goroutine or are opening
 	serving   int               // goroutines of listeners, and what opens sessions
-	empty     chan struct{}     // closed when there are no sessions and serving is 0; nil if nobody waits
+	empty     notice.Notice     // there are no sessions and serving is 0
 	shutErr   error             // of the first Shutdown; set before gone is closed
 }
 
@@ -150,9 +151,8 @@ func (p *Peer) forget(s *session) {
 
 // checkEmpty tells Shutdown. mu is held.
 func (p *Peer) checkEmpty() {
-	if p.empty != nil && p.isEmpty() {
-		close(p.empty)
-		p.empty = nil
+	if p.isEmpty() {
+		p.empty.Tell()
 	}
 }
 
@@ -278,10 +278,7 @@ func (p *Peer) awaitEmpty(done <-chan struct{}) bool {
 		p.mu.Unlock()
 		return true
 	}
-	if p.empty == nil {
-		p.empty = make(chan struct{})
-	}
-	empty := p.empty
+	empty := p.empty.Wait()
 	p.mu.Unlock()
 	select {
 	case <-empty:

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/henrylee2cn/teleport/internal/notice"
 )
 
 // task is what a worker runs. It must not panic.
@@ -62,7 +64,7 @@ type workerPool struct {
 	sweeper *time.Timer
 	busy    int
 	stopped bool
-	empty   chan struct{} // closed when busy is 0; nil if nobody waits
+	empty   notice.Notice // busy is 0
 }
 
 type worker struct{ tasks chan task }
@@ -124,9 +126,8 @@ func (p *workerPool) work(w *worker, t task) {
 // leave counts one busy worker less. mu is held.
 func (p *workerPool) leave() {
 	p.busy--
-	if p.busy == 0 && p.empty != nil {
-		close(p.empty)
-		p.empty = nil
+	if p.busy == 0 {
+		p.empty.Tell()
 	}
 }
 
@@ -184,10 +185,7 @@ func (p *workerPool) wait(done <-chan struct{}) bool {
 			p.mu.Unlock()
 			return true
 		}
-		if p.empty == nil {
-			p.empty = make(chan struct{})
-		}
-		empty := p.empty
+		empty := p.empty.Wait()
 		p.mu.Unlock()
 		select {
 		case <-empty:

@@ -33,7 +33,7 @@ func (c *Conn) EndWrite() {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	c.out.ended = true
-	c.out.wake()
+	c.out.progress.Tell()
 }
 
 // CloseWrite tells the other side that nothing more will come, after what the

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/henrylee2cn/teleport/internal/notice"
 )
 
 // Errors of a write.
@@ -36,7 +38,7 @@ type outbox struct {
 	flushing bool          // there is a flusher
 	err      error         // the first failure
 	ended    bool          // nothing more is taken: see EndWrite
-	progress chan struct{} // closed at the next change; nil if nobody waits
+	progress notice.Notice // bytes were written, or the outbox has ended
 
 	deadline time.Time // as last set; the flusher's
 }
@@ -160,7 +162,7 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting)
 		}
 		timeout, done := a.bounds(c)
-		progress := o.changed()
+		progress := o.progress.Wait()
 		o.mu.Unlock()
 		var err error
 		select {
@@ -174,22 +176,6 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 		if err != nil {
 			return err
 		}
-	}
-}
-
-// changed returns a channel that is closed at the next change. mu is held.
-func (o *outbox) changed() <-chan struct{} {
-	if o.progress == nil {
-		o.progress = make(chan struct{})
-	}
-	return o.progress
-}
-
-// wake tells those who wait. mu is held.
-func (o *outbox) wake() {
-	if o.progress != nil {
-		close(o.progress)
-		o.progress = nil
 	}
 }
 
@@ -236,7 +222,7 @@ func (o *outbox) wrote(n int) {
 		o.waiting -= n
 	}
 	o.written += uint64(n)
-	o.wake()
+	o.progress.Tell()
 	o.mu.Unlock()
 }
 
@@ -250,6 +236,6 @@ func (o *outbox) fail(err error) bool {
 	}
 	o.recycle()
 	o.waiting = 0
-	o.wake()
+	o.progress.Tell()
 	return first
 }

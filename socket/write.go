@@ -166,7 +166,7 @@ func (c *Conn) waitWritten(ctx context.Context, target uint64) error {
 		if o.err != nil {
 			return o.err
 		}
-		progress := o.changed()
+		progress := o.progress.Wait()
 		o.mu.Unlock()
 		var err error
 		select {
