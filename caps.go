@@ -66,8 +66,6 @@ func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
 
 func announced(error) {}
 
-func nothing() {}
-
 // hear takes what the other side announces out of a packet that was read.
 // It reports whether this is news.
 func (c *capabilities) hear(p *socket.Packet) (news bool) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/henrylee2cn/teleport/codec"
-	"github.com/henrylee2cn/teleport/socket"
 )
 
 // PeerConfig is the configuration of a Peer. The zero value works. NewPeer
@@ -112,10 +111,8 @@ func (c *PeerConfig) Validate() error {
 	if (c.TlsCertFile == "") != (c.TlsKeyFile == "") {
 		return fmt.Errorf("tp: PeerConfig.TlsCertFile and TlsKeyFile go together: set both or none")
 	}
-	if c.DefaultBodyCodec != codec.NilCodecName {
-		if _, err := codec.GetByName(c.DefaultBodyCodec); err != nil {
-			return fmt.Errorf("tp: PeerConfig.DefaultBodyCodec: %w", err)
-		}
+	if _, err := c.bodyCodec(); err != nil {
+		return fmt.Errorf("tp: PeerConfig.DefaultBodyCodec: %w", err)
 	}
 	for i, addr := range c.ListenAddrs {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
@@ -129,6 +126,19 @@ func (c *PeerConfig) Validate() error {
 		return fmt.Errorf("tp: PeerConfig.PushQueueLimit = %d: it cannot be negative", c.PushQueueLimit)
 	}
 	return nil
+}
+
+// bodyCodec returns the id of the codec that DefaultBodyCodec names, or 0 for
+// that of the process. The id of a name never changes: see codec.Reg.
+func (c *PeerConfig) bodyCodec() (byte, error) {
+	if c.DefaultBodyCodec == codec.NilCodecName {
+		return codec.NilCodecId, nil
+	}
+	named, err := codec.GetByName(c.DefaultBodyCodec)
+	if err != nil {
+		return codec.NilCodecId, err
+	}
+	return named.Id(), nil
 }
 
 // withDefaults returns a copy with every default filled in, and 0 for off.
@@ -162,17 +172,6 @@ func orDefault[T time.Duration | int](v, standard T) T {
 		return standard
 	}
 	return max(v, 0)
-}
-
-// bodyCodec returns the id of the peer's default codec, looked up each time:
-// SetGlobalBodyCodec may change it.
-func (c *PeerConfig) bodyCodec() byte {
-	if c.DefaultBodyCodec != codec.NilCodecName {
-		if cd, err := codec.GetByName(c.DefaultBodyCodec); err == nil {
-			return cd.Id()
-		}
-	}
-	return socket.GetDefaultBodyCodec().Id()
 }
 
 // jsonDuration is written as "5m0s" and read as that or as nanoseconds.

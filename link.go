@@ -259,6 +259,9 @@ func (l *link) end(err error) {
 	close(l.ended)
 }
 
+// nothing is the cancel function where there is nothing to release.
+func nothing() {}
+
 // flushWithin flushes for at most d, or the peer's close timeout if d is none.
 func (l *link) flushWithin(d time.Duration) error {
 	ctx, cancel := l.peer.closeBound()

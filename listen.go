@@ -32,7 +32,8 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	if len(p.cfg.ListenAddrs) == 0 {
 		return errors.New("tp: Listen: PeerConfig.ListenAddrs is empty: name an address, such as \"0.0.0.0:9090\"")
 	}
-	if _, err := p.serverTLSConfig(); err != nil {
+	config, err := p.serverTLSConfig()
+	if err != nil {
 		return err
 	}
 	var listeners []net.Listener
@@ -51,9 +52,8 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	}
 	errs := make(chan error, len(listeners))
 	for _, lis := range listeners {
-		go func() { errs <- p.serveListener(lis, protoFunc) }() // waited for below
+		go func() { errs <- p.serveListener(lis, config, protoFunc) }() // waited for below
 	}
-	var err error
 	for range listeners {
 		one := <-errs
 		if err == nil && !errors.Is(one, ErrListenClosed) {
@@ -75,7 +75,12 @@ func (p *Peer) ServeListener(lis net.Listener, protoFunc ...socket.ProtoFunc) er
 	if lis == nil {
 		panic("tp: ServeListener: the listener is nil")
 	}
-	return p.afterListen(p.serveListener(lis, protoFunc))
+	config, err := p.serverTLSConfig()
+	if err != nil {
+		_ = lis.Close()
+		return err
+	}
+	return p.afterListen(p.serveListener(lis, config, protoFunc))
 }
 
 // afterListen waits for the drain if that is why the listeners are closed.
@@ -88,12 +93,8 @@ func (p *Peer) afterListen(err error) error {
 	return err
 }
 
-func (p *Peer) serveListener(lis net.Listener, protoFunc []socket.ProtoFunc) error {
+func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []socket.ProtoFunc) error {
 	defer func() { _ = lis.Close() }()
-	config, err := p.serverTLSConfig()
-	if err != nil {
-		return err
-	}
 	if !p.addListener(lis) {
 		return ErrListenClosed
 	}

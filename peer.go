@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/henrylee2cn/teleport/codec"
 	"github.com/henrylee2cn/teleport/internal/notice"
 	"github.com/henrylee2cn/teleport/socket"
 )
@@ -29,6 +30,7 @@ type Peer struct {
 
 	cfg      PeerConfig // with defaults
 	observes bool       // exchanges may be logged
+	codecID  byte       // of DefaultBodyCodec; 0 is that of the process
 	plugins  *pluginChain
 	pool     workerPool
 	handlers atomic.Int64 // running, of all sessions
@@ -66,6 +68,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		sessions:  make(map[*session]bool),
 	}
 	p.life, p.die = context.WithCancel(context.Background())
+	p.codecID, _ = p.cfg.bodyCodec() // Validate has found it
 	p.observes = p.cfg.PrintBody || p.cfg.CountTime || p.cfg.SlowCometDuration > 0
 	p.plugins = newPluginChain(p.log)
 	if err := p.plugins.Add(plugin...); err != nil {
@@ -86,6 +89,14 @@ func (p *Peer) log() Logger {
 		return p.cfg.Logger
 	}
 	return currentLogger()
+}
+
+// defaultBodyCodec returns the id of the codec of what is sent without one.
+func (p *Peer) defaultBodyCodec() byte {
+	if p.codecID != codec.NilCodecId {
+		return p.codecID
+	}
+	return socket.GetDefaultBodyCodec().Id() // SetGlobalBodyCodec may change it
 }
 
 func (p *Peer) defaultMode(isPull bool) DispatchMode {

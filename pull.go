@@ -109,7 +109,7 @@ func fillLaunch(p *socket.Packet, peer *Peer, uri string, args interface{}, sett
 		}
 	}
 	if p.BodyCodec() == codec.NilCodecId {
-		p.SetBodyCodec(peer.cfg.bodyCodec())
+		p.SetBodyCodec(peer.defaultBodyCodec())
 	}
 	if peer.plugins.writesLaunch() { // they may add to it, and it may be the user's
 		meta := new(utils.Args)

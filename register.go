@@ -77,13 +77,7 @@ func makeMethodHandler(isPull bool, method reflect.Method, factory *controllerFa
 	if err != nil {
 		return nil, fmt.Errorf("%w; give it that shape, or make it unexported", err)
 	}
-	fn := method.Func
-	h.call = func(c *handlerCtx, arg interface{}) (interface{}, *Rerror) {
-		if reflect.TypeOf(arg) != reflect.PointerTo(h.argElem) {
-			return nil, c.wrongBody(reflect.PointerTo(h.argElem))
-		}
-		return results(fn.Call([]reflect.Value{factory.make(c), reflect.ValueOf(arg)}))
-	}
+	h.call = reflectCall(method.Func, factory.make)
 	return h, nil
 }
 
@@ -102,12 +96,7 @@ func makeFuncHandler(isPull bool) HandlersMaker {
 			return nil, err
 		}
 		h.name = name
-		h.call = func(c *handlerCtx, arg interface{}) (interface{}, *Rerror) {
-			if reflect.TypeOf(arg) != reflect.PointerTo(h.argElem) {
-				return nil, c.wrongBody(reflect.PointerTo(h.argElem))
-			}
-			return results(fn.Call([]reflect.Value{reflect.ValueOf(c), reflect.ValueOf(arg)}))
-		}
+		h.call = reflectCall(fn, func(c *handlerCtx) reflect.Value { return reflect.ValueOf(c) })
 		return []*Handler{h}, nil
 	}
 }
@@ -133,6 +122,18 @@ func makeHandler(isPull bool, fn reflect.Type) (*Handler, error) {
 		h.replyType = fn.Out(0)
 	}
 	return h, nil
+}
+
+// reflectCall returns the call of fn, a method or a function, whose first
+// parameter is what first makes of the context.
+func reflectCall(fn reflect.Value, first func(*handlerCtx) reflect.Value) func(*handlerCtx, interface{}) (interface{}, *Rerror) {
+	want := reflect.PointerTo(fn.Type().In(1).Elem()) // the parameter may be of a named pointer type
+	return func(c *handlerCtx, arg interface{}) (interface{}, *Rerror) {
+		if reflect.TypeOf(arg) != want {
+			return nil, c.wrongBody(want)
+		}
+		return results(fn.Call([]reflect.Value{first(c), reflect.ValueOf(arg)}))
+	}
 }
 
 func results(out []reflect.Value) (interface{}, *Rerror) {

@@ -288,7 +288,7 @@ func (s *session) drainWithin(ctx context.Context) {
 	s.phase.CompareAndSwap(phaseOpen, phaseClosing)
 	s.unregister()
 	s.link().refuse()
-	s.link().startDrain(ctx, func() {})
+	s.link().startDrain(ctx, nothing)
 }
 
 // leave closes the session after the other side said that it goes away. Pulls

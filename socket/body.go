@@ -88,11 +88,7 @@ func (p *Packet) MarshalBody() ([]byte, error) {
 
 // marshal runs code of the user, which may panic.
 func marshal(c codec.Codec, v interface{}) (b []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = newPanicError(r)
-		}
-	}()
+	defer recoverCodec(&err)
 	return c.Marshal(v)
 }
 
@@ -166,12 +162,14 @@ func (p *Packet) makeBody() (err error) {
 
 // unmarshal runs code of the user, which may panic.
 func unmarshal(c codec.Codec, b []byte, v interface{}) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = newPanicError(r)
-		}
-	}()
+	defer recoverCodec(&err)
 	return c.Unmarshal(b, v)
+}
+
+func recoverCodec(err *error) {
+	if r := recover(); r != nil {
+		*err = newPanicError(r)
+	}
 }
 
 // copiesBody reports whether what is decoded never aliases the bytes.
