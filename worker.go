@@ -53,21 +53,32 @@ func addGoroutine() bool {
 	return true
 }
 
-// workerPool keeps goroutines whose stacks have grown already: with handlers
-// that decode, a reused one is 1.7 times as fast as a fresh one.
+// workerPool runs tasks on goroutines whose stacks have grown already: with
+// handlers that decode, a reused one is 1.7 times as fast as a fresh one.
 //
-// Its goroutines end when they are idle for long, or with stop.
+// Tasks wait in a queue, and at most one worker at a time is woken to look for
+// them. When it finds one and leaves others, it wakes the next before it runs
+// its own. So a task that blocks holds up no other, and yet a burst of short
+// ones is worked off by as many workers as there are processors, each of which
+// goes on to the next task without being parked and woken in between.
+//
+// Each task that is taken has a slot, so that as many as are taken can run at
+// the same time. A slot gets a goroutine when it is first needed. Goroutines
+// end when they are idle for long, or with stop.
 type workerPool struct {
-	mu      sync.Mutex // protects following
-	idle    []*worker  // the last to become idle is the first to be used
-	spare   int        // the least that were idle since the last sweep
-	sweeper *time.Timer
-	busy    int
-	stopped bool
-	empty   notice.Notice // busy is 0
+	mu       sync.Mutex // protects following
+	tasks    taskQueue
+	slots    int  // goroutines, and what they could still be; all count against the limit
+	running  int  // tasks that run
+	looking  bool // a worker was woken and has not looked yet
+	stopped  bool
+	idle     []*worker // the last to become idle is the first to be used
+	spare    int       // the fewest slots that were free since the last sweep
+	sweeper  *time.Timer
+	allQuiet notice.Notice // no task runs or waits
 }
 
-type worker struct{ tasks chan task }
+type worker struct{ wake chan bool } // false tells it to end
 
 // start runs t on a worker. It returns false when the process has too many.
 func (p *workerPool) start(t task) bool { return p.startOn(t, true) }
@@ -78,88 +89,143 @@ func (p *workerPool) mustStart(t task) { p.startOn(t, false) }
 
 func (p *workerPool) startOn(t task, limited bool) bool {
 	p.mu.Lock()
+	free := p.slots - p.running - p.tasks.n
+	if free == 0 {
+		if !addGoroutine() {
+			if limited {
+				p.mu.Unlock()
+				return false
+			}
+			goroutineLimit.running.Add(1)
+		}
+		p.slots++
+		free = 1
+	}
+	p.spare = min(p.spare, free-1)
+	p.tasks.push(t)
+	wake := p.lookout()
+	p.mu.Unlock()
+	if wake != nil {
+		wake.wake <- true // it has room for one and is empty
+	}
+	return true
+}
+
+// lookout sees to it that a worker looks for tasks if there are any. What it
+// returns is to be woken. mu is held.
+func (p *workerPool) lookout() *worker {
+	if p.looking || p.tasks.n == 0 {
+		return nil
+	}
+	p.looking = true
 	if n := len(p.idle) - 1; n >= 0 {
 		w := p.idle[n]
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
-		p.spare = min(p.spare, n)
-		p.busy++
-		p.mu.Unlock()
-		w.tasks <- t // it has room for one and is empty
-		return true
+		return w
 	}
-	if !addGoroutine() {
-		if limited {
-			p.mu.Unlock()
-			return false
-		}
-		goroutineLimit.running.Add(1)
-	}
-	p.busy++
-	p.mu.Unlock()
-	w := &worker{tasks: make(chan task, 1)}
-	go p.work(w, t)
-	return true
+	w := &worker{wake: make(chan bool, 1)}
+	go p.work(w)
+	return nil
 }
 
-func (p *workerPool) work(w *worker, t task) {
-	busy := true
+func (p *workerPool) work(w *worker) {
+	var t task
 	defer func() {
-		if busy { // the task ended the goroutine, as testing.T.FailNow does
+		if t != nil { // it ended the goroutine, as testing.T.FailNow does
 			p.mu.Lock()
+			p.running--
 			p.leave()
 			p.mu.Unlock()
 		}
-		goroutineLimit.running.Add(-1)
 	}()
-	for ok := true; ok; {
-		t.run()
-		busy = false
-		if !p.park(w) {
-			return
-		}
-		t, ok = <-w.tasks
-		busy = ok
-	}
-}
-
-// leave counts one busy worker less. mu is held.
-func (p *workerPool) leave() {
-	p.busy--
-	if p.busy == 0 {
-		p.empty.Tell()
-	}
-}
-
-// park makes w idle, or tells it to end.
-func (p *workerPool) park(w *worker) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.leave()
+	p.looking = false
+	for {
+		if p.tasks.n == 0 {
+			if !p.park(w) {
+				p.leave()
+				p.mu.Unlock()
+				return
+			}
+			p.mu.Unlock()
+			if !<-w.wake {
+				return // who told it has counted it out
+			}
+			p.mu.Lock()
+			p.looking = false
+			continue
+		}
+		t = p.tasks.pop()
+		p.running++
+		next := p.lookout()
+		p.mu.Unlock()
+		if next != nil {
+			next.wake <- true
+		}
+		t.run()
+		t = nil
+		p.mu.Lock()
+		p.running--
+	}
+}
+
+// leave gives up the slot of a goroutine that ends. mu is held.
+func (p *workerPool) leave() {
+	p.slots--
+	goroutineLimit.running.Add(-1)
+	p.settle()
+}
+
+// settle tells when all is quiet. mu is held.
+func (p *workerPool) settle() {
+	if p.running == 0 && p.tasks.n == 0 {
+		p.allQuiet.Tell()
+	}
+}
+
+// park makes w idle, or tells it to end. mu is held.
+func (p *workerPool) park(w *worker) bool {
 	if p.stopped {
 		return false
 	}
+	p.settle()
 	p.idle = append(p.idle, w)
 	if p.sweeper == nil {
+		p.spare = 0
 		p.sweeper = time.AfterFunc(workerIdle(), p.sweep)
 	}
 	return true
 }
 
-// sweep ends the workers that nobody needed since it last ran.
+// sweep gives up the slots that nobody needed since it last ran.
 func (p *workerPool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.idle[:p.spare] {
-		close(w.tasks)
-	}
-	p.idle = append([]*worker(nil), p.idle[p.spare:]...)
-	p.spare = len(p.idle)
-	if p.stopped || len(p.idle) == 0 {
+	p.shrink(p.spare)
+	p.spare = p.slots - p.running - p.tasks.n
+	if p.stopped || p.slots == 0 {
 		p.sweeper = nil
 		return
 	}
 	p.sweeper.Reset(workerIdle())
+}
+
+// shrink gives up at most n slots that are free: first those whose goroutines
+// have been idle for longest, then those that have none. mu is held.
+func (p *workerPool) shrink(n int) {
+	taken := p.tasks.n
+	if p.looking {
+		taken = max(taken, 1) // that of the worker which looks
+	}
+	n = min(n, p.slots-p.running-taken)
+	end := min(n, len(p.idle))
+	for _, w := range p.idle[:end] {
+		w.wake <- false
+	}
+	p.idle = append([]*worker(nil), p.idle[end:]...)
+	p.slots -= n
+	goroutineLimit.running.Add(int64(-n))
 }
 
 // stop ends the idle workers now and the busy ones after their task.
@@ -167,32 +233,61 @@ func (p *workerPool) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
-	for _, w := range p.idle {
-		close(w.tasks)
-	}
-	p.idle, p.spare = nil, 0
+	p.shrink(p.slots)
 	if p.sweeper != nil {
 		p.sweeper.Stop()
 		p.sweeper = nil
 	}
 }
 
-// wait returns when no worker is busy, or done is closed: then false.
+// wait returns when no task runs or waits, or done is closed: then false.
 func (p *workerPool) wait(done <-chan struct{}) bool {
 	for {
 		p.mu.Lock()
-		if p.busy == 0 {
+		if p.running == 0 && p.tasks.n == 0 {
 			p.mu.Unlock()
 			return true
 		}
-		empty := p.empty.Wait()
+		quiet := p.allQuiet.Wait()
 		p.mu.Unlock()
 		select {
-		case <-empty:
+		case <-quiet:
 		case <-done:
 			return false
 		}
 	}
+}
+
+// taskQueue is a queue of tasks, first in, first out.
+type taskQueue struct {
+	ring []task // its length is a power of two, or 0
+	head int
+	n    int
+}
+
+// maxIdleRing is how many places an empty queue keeps.
+const maxIdleRing = 1024
+
+func (q *taskQueue) push(t task) {
+	if q.n == len(q.ring) {
+		ring := make([]task, max(2*q.n, 16))
+		n := copy(ring, q.ring[q.head:])
+		copy(ring[n:], q.ring[:q.head])
+		q.ring, q.head = ring, 0
+	}
+	q.ring[(q.head+q.n)&(len(q.ring)-1)] = t
+	q.n++
+}
+
+func (q *taskQueue) pop() task {
+	t := q.ring[q.head]
+	q.ring[q.head] = nil
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	if q.n == 0 && len(q.ring) > maxIdleRing {
+		q.ring, q.head = nil, 0
+	}
+	return t
 }
 
 // funcTask runs a function and survives its panic.
