@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/henrylee2cn/teleport/codec"
-	"github.com/valyala/bytebufferpool"
 )
 
 // Body is the part of a Packet that carries the user's value.
@@ -59,37 +58,62 @@ func (p *Packet) SetNewBody(newBodyFunc NewBodyFunc) { p.newBodyFunc = newBodyFu
 // other body without a codec gets the one of GetDefaultBodyCodec. A nil body
 // is what the codec makes of nil (null in JSON), and empty without a codec.
 func (p *Packet) MarshalBody() ([]byte, error) {
-	switch body := p.body.(type) {
-	case nil:
-		if p.bodyCodec == codec.NilCodecId {
-			return nil, nil
-		}
-	case []byte:
+	if body, encoded := p.encodedBody(); encoded {
 		return body, nil
-	case *[]byte:
-		if body == nil {
-			return nil, nil
-		}
-		return *body, nil
+	}
+	return p.AppendBody(nil)
+}
+
+// AppendBody appends the encoded body to dst: see MarshalBody. After an error
+// what it returns is of no use.
+func (p *Packet) AppendBody(dst []byte) ([]byte, error) {
+	if body, encoded := p.encodedBody(); encoded {
+		return append(dst, body...), nil
 	}
 	if p.bodyCodec == codec.NilCodecId {
 		p.bodyCodec = GetDefaultBodyCodec().Id()
 	}
 	c, err := codec.Get(p.bodyCodec)
 	if err != nil {
-		return nil, err
+		return dst, err
 	}
-	b, err := marshal(c, p.body)
+	b, err := marshalAppend(c, dst, p.body)
 	if err != nil {
-		return nil, fmt.Errorf("socket: encode a body of type %T with codec %q: %w", p.body, c.Name(), err)
+		return dst, fmt.Errorf("socket: encode a body of type %T with codec %q: %w", p.body, c.Name(), err)
 	}
 	return b, nil
 }
 
-// marshal runs code of the user, which may panic.
-func marshal(c codec.Codec, v interface{}) (b []byte, err error) {
+// encodedBody returns the body if that is encoded already.
+func (p *Packet) encodedBody() (body []byte, encoded bool) {
+	switch body := p.body.(type) {
+	case nil:
+		return nil, p.bodyCodec == codec.NilCodecId
+	case []byte:
+		return body, true
+	case *[]byte:
+		if body == nil {
+			return nil, true
+		}
+		return *body, true
+	}
+	return nil, false
+}
+
+// frameOverhead is more than a frame without meta data has around URI and body.
+const frameOverhead = 64
+
+// sizeHint returns about how large the frame will be, if that can be told at
+// once, so that a large one finds room at the first attempt.
+func (p *Packet) sizeHint() int {
+	body, _ := p.encodedBody()
+	return len(body) + len(p.uri) + frameOverhead
+}
+
+// marshalAppend runs code of the user, which may panic.
+func marshalAppend(c codec.Codec, dst []byte, v interface{}) (b []byte, err error) {
 	defer recoverCodec(&err)
-	return c.Marshal(v)
+	return codec.MarshalAppend(c, dst, v)
 }
 
 // UnmarshalNewBody decodes bodyBytes into a body made by the NewBodyFunc, and
@@ -221,7 +245,7 @@ func (p *Packet) keepBody(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	frame := getBuffer()
+	frame := getBuffer(0)
 	frame.B = append(frame.B[:0], b...)
 	p.held, p.frame = frame.B, frame
 	p.compact(cap(frame.B))
@@ -245,7 +269,7 @@ func (p *Packet) compact(pinned int) {
 // adoptBody is UnmarshalBody for our own Protos, which hand over the pooled
 // frame that body is a part of. A nil frame means that body is not pooled.
 // Pinned is how much memory body is a part of, pooled or not.
-func (p *Packet) adoptBody(body []byte, frame *bytebufferpool.ByteBuffer, pinned int) error {
+func (p *Packet) adoptBody(body []byte, frame *buffer, pinned int) error {
 	p.ReleaseBody()
 	p.held, p.frame = body, frame
 	if p.hold {

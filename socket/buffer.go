@@ -2,6 +2,7 @@ package socket
 
 import (
 	"io"
+	"math/bits"
 	"sync"
 
 	"github.com/valyala/bytebufferpool"
@@ -15,57 +16,105 @@ const (
 	// smallReadBufferSize is that of the buffer which a conn keeps when it
 	// cannot tell whether it is idle (TLS, net.Pipe).
 	smallReadBufferSize = 4 << 10
-	// maxPooledBuffer bounds what a pooled buffer may pin.
-	maxPooledBuffer = 256 << 10
 	// firstRead bounds what is allocated on the word of a length prefix alone.
 	firstRead = 16 << 10
+
+	// Buffers of this size and more come in size classes: each is a power of
+	// two and room for a header. Larger ones than the last are not kept.
+	firstClass = 8 << 10
+	headerRoom = 1 << 10
+	classes    = 10 // the last is 4 MiB and a header
+	// Frames gather in buffers of these classes, of a busy Conn in large ones.
+	smallChunk = 0
+	largeChunk = 3 // writeChunk and a header
 )
 
-var readBuffers = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
+// buffer is memory for frames. In programs that are built with the race
+// detector it is overwritten when it goes back to its pool: whoever kept a
+// part of it sees that at once.
+type buffer = bytebufferpool.ByteBuffer
 
-// getBuffer returns a buffer for one packet, from a pool that learns which
-// sizes are in use.
-func getBuffer() *bytebufferpool.ByteBuffer { return bytebufferpool.Get() }
+var (
+	readBuffers  = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
+	classBuffers [classes]sync.Pool
+)
 
-func putBuffer(b *bytebufferpool.ByteBuffer) {
-	if cap(b.B) <= maxPooledBuffer {
-		bytebufferpool.Put(b)
+// getBuffer returns an empty buffer for a packet of about n bytes: small ones
+// from a pool that learns which sizes are in use.
+func getBuffer(n int) *buffer {
+	if n < firstClass {
+		return bytebufferpool.Get()
 	}
+	if class := classOf(n); class < classes {
+		return getClass(class)
+	}
+	return &buffer{B: make([]byte, 0, n)}
 }
 
-// queueBuffers holds the buffers of outgoing queues. They grow to hold many
-// frames, so a pool that keeps to the sizes of most would drop just those.
-var queueBuffers = sync.Pool{New: func() any { return new(queueBuffer) }}
-
-// queueBuffer is frames in a row.
-type queueBuffer struct{ b []byte }
-
-func putQueue(q *queueBuffer) {
-	if cap(q.b) <= maxPooledBuffer {
-		q.b = q.b[:0]
-		queueBuffers.Put(q)
+func getClass(class int) *buffer {
+	if b, ok := classBuffers[class].Get().(*buffer); ok {
+		return b
 	}
+	return &buffer{B: make([]byte, 0, classSize(class))}
 }
 
-// readGrowing reads n bytes into b.B. Its memory grows with what arrived: at
-// most twice that and firstRead.
-func readGrowing(r io.Reader, b *bytebufferpool.ByteBuffer, n int) error {
+func putBuffer(b *buffer) {
+	poison(b.B)
+	if cap(b.B) < classSize(0) {
+		bytebufferpool.Put(b) // it learns from the length
+		return
+	}
 	b.B = b.B[:0]
+	class := classOf(cap(b.B))
+	if classSize(class) > cap(b.B) {
+		class-- // the largest that it has room for
+	}
+	if class < classes {
+		classBuffers[class].Put(b)
+	}
+}
+
+// classOf returns the smallest class for n bytes; it may be none that is kept.
+func classOf(n int) int { return bits.Len(uint(max(n-headerRoom, 1)-1) / firstClass) }
+
+func classSize(class int) int { return firstClass<<class + headerRoom }
+
+// readFrame reads n bytes into a pooled buffer. What it allocates grows with
+// what arrived: at most twice that and firstRead.
+func readFrame(r io.Reader, n int) (*buffer, error) {
+	b := getBuffer(0)
 	for len(b.B) < n {
 		next := min(n, max(2*len(b.B), firstRead, cap(b.B)))
 		if next > cap(b.B) {
-			grown := make([]byte, len(b.B), next)
-			copy(grown, b.B)
-			b.B = grown
+			b = grow(b, next, n)
+			next = min(n, cap(b.B))
 		}
 		got, err := io.ReadFull(r, b.B[len(b.B):next])
 		b.B = b.B[:len(b.B)+got]
 		if err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
+			putBuffer(b)
+			return nil, unexpectedEOF(err)
 		}
 	}
-	return nil
+	return b, nil
+}
+
+// grow returns a buffer with the content of b and room for next bytes, or for
+// all n if one is pooled and a part has come. It takes b over.
+func grow(b *buffer, next, n int) *buffer {
+	class := classOf(next)
+	grown := (*buffer)(nil)
+	if all := classOf(n); len(b.B) >= firstRead && all < classes {
+		grown, _ = classBuffers[all].Get().(*buffer)
+	}
+	switch {
+	case grown != nil:
+	case class < classes:
+		grown = getClass(class)
+	default:
+		grown = &buffer{B: make([]byte, 0, next)}
+	}
+	grown.B = append(grown.B, b.B...)
+	putBuffer(b)
+	return grown
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/henrylee2cn/goutil"
-	"github.com/valyala/bytebufferpool"
 )
 
 // Options are the settings of a Conn. The zero value suits a Socket that is
@@ -67,7 +66,7 @@ type Conn struct {
 	in inbox
 
 	packMu sync.Mutex // one Pack at a time; protects following
-	stage  []byte     // what a Proto that is no FrameAppender has written
+	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
 
 	out outbox
 }
@@ -85,7 +84,8 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 	tuneTCP(c)
 	s := &Conn{conn: c, opt: opt, raw: rawConn(c)}
 	if s.raw != nil {
-		s.in.ready = s.in.readReady // made once: a closure a read would cost an allocation
+		// Made once: a closure for each read and write would cost allocations.
+		s.in.ready, s.out.once = s.in.readReady, s.out.writeReady
 	}
 	newProto := DefaultProtoFunc()
 	if len(protoFunc) > 0 && protoFunc[0] != nil {
@@ -125,7 +125,7 @@ func (s protoStream) Read(b []byte) (int, error) { return s.c.readBuffered(b) }
 
 // Write adds to the frame being packed; packMu is held by pack.
 func (s protoStream) Write(b []byte) (int, error) {
-	s.c.stage = append(s.c.stage, b...)
+	s.c.stage.B = append(s.c.stage.B, b...)
 	return len(b), nil
 }
 
@@ -262,10 +262,9 @@ func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
 	if c.appender == nil {
 		return c.stagePacket(ctx, p, wait)
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
-	frame, err := c.appendFrame(buf, p)
-	if err != nil {
+	frame := getBuffer(p.sizeHint())
+	if err := c.appendFrame(frame, p); err != nil {
+		putBuffer(frame)
 		return 0, err
 	}
 	target, flusher, err := c.out.commit(c, ctx, frame, wait)
@@ -275,14 +274,14 @@ func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
 	return target, err
 }
 
-func (c *Conn) appendFrame(buf *bytebufferpool.ByteBuffer, p *Packet) (frame []byte, err error) {
+func (c *Conn) appendFrame(frame *buffer, p *Packet) (err error) {
 	defer recoverPack(&err)
-	frame, err = c.appender.AppendFrame(buf.B[:0], p)
+	b, err := c.appender.AppendFrame(frame.B, p)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPack, err)
+		return fmt.Errorf("%w: %w", ErrPack, err)
 	}
-	buf.B = frame
-	return frame, nil
+	frame.B = b
+	return nil
 }
 
 // stagePacket packs with a Proto that writes to its io.ReadWriter. Committing
@@ -312,24 +311,23 @@ var errNoRoom = errors.New("socket: no room in the outgoing queue")
 
 func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bool, err error) {
 	c.packMu.Lock()
-	defer func() {
-		if cap(c.stage) > maxPooledBuffer {
-			c.stage = nil
-		}
-		c.packMu.Unlock()
-	}()
+	defer c.packMu.Unlock()
 	// All who waited woke together: only one of them may have the room.
 	if !c.out.hasRoom(c, a) {
 		return 0, false, errNoRoom
 	}
-	c.stage = c.stage[:0]
-	if err := c.pack(p); err != nil {
+	frame := getBuffer(p.sizeHint())
+	c.stage = frame
+	err = c.pack(p)
+	c.stage = nil
+	if limit := p.SizeLimit(); err == nil && uint64(len(frame.B)) > uint64(limit) {
+		err = fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(frame.B)), limit))
+	}
+	if err != nil {
+		putBuffer(frame)
 		return 0, false, err
 	}
-	if limit := p.SizeLimit(); uint64(len(c.stage)) > uint64(limit) {
-		return 0, false, fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(c.stage)), limit))
-	}
-	return c.out.commitAdmitted(c, c.stage, a.wait)
+	return c.out.commitAdmitted(c, frame, a.wait)
 }
 
 func (c *Conn) pack(p *Packet) (err error) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-
-	"github.com/valyala/bytebufferpool"
 )
 
 // FastProto is the default protocol, byte for byte that of teleport v3 of
@@ -50,9 +48,9 @@ func (f *FastProto) Version() (byte, string) { return fastID, "fast" }
 
 // Pack writes the packet's frame with one Write.
 func (f *FastProto) Pack(p *Packet) error {
-	buf := getBuffer()
+	buf := getBuffer(p.sizeHint())
 	defer putBuffer(buf)
-	frame, err := f.AppendFrame(buf.B[:0], p)
+	frame, err := f.AppendFrame(buf.B, p)
 	if err != nil {
 		return err
 	}
@@ -63,23 +61,18 @@ func (f *FastProto) Pack(p *Packet) error {
 
 // AppendFrame appends the packet's frame to dst.
 func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
-	body, err := p.MarshalBody()
-	if err != nil {
-		return dst, err
-	}
 	start := len(dst)
 	if p.xferPipe.Len() == 0 {
-		b := append(dst, 0, 0, 0, 0, fastID, 0)
-		b, err = appendFastPacket(b, p, body)
+		b, err := appendFastPacket(append(dst, 0, 0, 0, 0, fastID, 0), p)
 		if err != nil {
 			return dst, err
 		}
 		return finishFastFrame(dst, b, start, p)
 	}
 
-	buf := getBuffer()
+	buf := getBuffer(p.sizeHint())
 	defer putBuffer(buf)
-	plain, err := appendFastPacket(buf.B[:0], p, body)
+	plain, err := appendFastPacket(buf.B, p)
 	if err != nil {
 		return dst, err
 	}
@@ -98,7 +91,7 @@ func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
 	return finishFastFrame(dst, b, start, p)
 }
 
-func appendFastPacket(b []byte, p *Packet, body []byte) ([]byte, error) {
+func appendFastPacket(b []byte, p *Packet) ([]byte, error) {
 	b = binary.BigEndian.AppendUint64(b, p.seq)
 	b = append(b, p.ptype)
 	if uint64(len(p.uri)) > math.MaxUint32 {
@@ -116,8 +109,13 @@ func appendFastPacket(b []byte, p *Packet, body []byte) ([]byte, error) {
 		return nil, exceedError(uint64(metaLen), p.SizeLimit())
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(metaLen))
-	b = append(b, p.bodyCodec)
-	return append(b, body...), nil
+	at = len(b)
+	b, err := p.AppendBody(append(b, 0))
+	if err != nil {
+		return nil, err
+	}
+	b[at] = p.bodyCodec // AppendBody may have chosen it
+	return b, nil
 }
 
 // finishFastFrame checks and writes the size of the frame b[start:].
@@ -155,15 +153,14 @@ func (f *FastProto) Unpack(p *Packet) error {
 	if filters > rest || filters == 0 && rest < fastFixed {
 		return fmt.Errorf("%w: %d filter ids and a packet in %d bytes", ErrMalformed, filters, rest)
 	}
-	frame := getBuffer()
-	if err := readGrowing(f.rw, frame, rest); err != nil {
-		putBuffer(frame)
+	frame, err := readFrame(f.rw, rest)
+	if err != nil {
 		return err
 	}
 	if filters == 0 {
 		return f.parse(p, frame.B, frame)
 	}
-	err := p.xferPipe.AppendWire(frame.B[:filters])
+	err = p.xferPipe.AppendWire(frame.B[:filters])
 	var plain []byte
 	if err == nil {
 		plain, err = p.xferPipe.OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
@@ -179,7 +176,7 @@ func (f *FastProto) Unpack(p *Packet) error {
 
 // parse fills the packet from b, which is a part of frame or memory of its
 // own. It takes over the frame.
-func (f *FastProto) parse(p *Packet, b []byte, frame *bytebufferpool.ByteBuffer) error {
+func (f *FastProto) parse(p *Packet, b []byte, frame *buffer) error {
 	total := len(b)
 	malformed := func(what string) error {
 		putBuffer(frame)
@@ -199,7 +196,7 @@ func (f *FastProto) parse(p *Packet, b []byte, frame *bytebufferpool.ByteBuffer)
 	if !ok || len(b) == 0 {
 		return malformed("meta")
 	}
-	p.uri = string(uri)
+	p.uri = arrivedURIs.text(uri)
 	if len(meta) > 0 {
 		p.Meta().ParseBytes(meta)
 	}

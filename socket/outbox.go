@@ -30,7 +30,10 @@ var (
 // stays until the queue is empty or hands its task on.
 type outbox struct {
 	mu       sync.Mutex    // protects following
-	queue    *queueBuffer  // committed frames, not yet taken by a flusher; nil while idle
+	queue    []*buffer     // committed frames, not yet taken by a flusher
+	gathered int           // bytes in queue
+	batch    int           // how many there were when a flusher last took them
+	spare    []*buffer     // an empty list, to be the next queue
 	waiting  int           // bytes in queue and in the flusher's hands
 	reserved int           // of those, what the reader queued above the limit
 	accepted uint64        // bytes ever committed
@@ -40,18 +43,25 @@ type outbox struct {
 	ended    bool          // nothing more is taken: see EndWrite
 	progress notice.Notice // bytes were written, or the outbox has ended
 
-	deadline time.Time // as last set; the flusher's
+	// The flusher's.
+	deadline time.Time             // as last set
+	once     func(fd uintptr) bool // writeReady
+	chunk    []byte                // for writeReady
+	n        int                   // what it wrote
+	onceErr  error                 // what it met
 }
 
-// commit queues a whole frame, once there is room. It returns the count of
-// accepted bytes at the frame's end, and whether the caller is the flusher
-// now: it must call flushFor, holding no lock that the reader may want.
-func (o *outbox) commit(c *Conn, ctx context.Context, frame []byte, wait bool) (target uint64, flusher bool, err error) {
+// commit queues a whole frame, once there is room, and takes its buffer over.
+// It returns the count of accepted bytes at the frame's end, and whether the
+// caller is the flusher now: it must call flushFor, holding no lock that the
+// reader may want.
+func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, wait bool) (target uint64, flusher bool, err error) {
 	a := admission{ctx: ctx, wait: wait}
 	defer a.stop()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.admit(c, &a); err != nil {
+		putBuffer(frame)
 		return 0, false, err
 	}
 	target, flusher = o.append(c, frame, wait)
@@ -60,10 +70,11 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame []byte, wait bool) (
 
 // commitAdmitted is commit for a frame that was admitted before it was
 // packed, since it cannot be packed again.
-func (o *outbox) commitAdmitted(c *Conn, frame []byte, wait bool) (target uint64, flusher bool, err error) {
+func (o *outbox) commitAdmitted(c *Conn, frame *buffer, wait bool) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.refusal(); err != nil {
+		putBuffer(frame)
 		return 0, false, err
 	}
 	target, flusher = o.append(c, frame, wait)
@@ -71,25 +82,52 @@ func (o *outbox) commitAdmitted(c *Conn, frame []byte, wait bool) (target uint64
 }
 
 // append queues the frame. mu is held.
-func (o *outbox) append(c *Conn, frame []byte, wait bool) (target uint64, flusher bool) {
+func (o *outbox) append(c *Conn, frame *buffer, wait bool) (target uint64, flusher bool) {
+	n := len(frame.B)
 	switch {
 	case o.waiting < c.opt.QueueLimit:
 		o.reserved = 0
 	case !wait:
-		o.reserved += len(frame)
+		o.reserved += n
 	}
-	if o.queue == nil {
-		o.queue = queueBuffers.Get().(*queueBuffer)
-	}
-	o.queue.b = append(o.queue.b, frame...)
-	o.waiting += len(frame)
-	o.accepted += uint64(len(frame))
+	o.waiting += n
+	o.accepted += uint64(n)
+	o.gather(frame)
 	// The reader gathers what it sends until it waits, or it is much.
-	if o.flushing || !wait && len(o.queue.b) < writeChunk {
+	if o.flushing || !wait && o.gathered < writeChunk {
 		return o.accepted, false
 	}
 	o.flushing = true
 	return o.accepted, true
+}
+
+// gather puts the frame at the queue's end: a small one into the chunk that is
+// there, a large one or the only one as it is. mu is held.
+func (o *outbox) gather(frame *buffer) {
+	n := len(frame.B)
+	o.gathered += n
+	last := len(o.queue) - 1
+	if last < 0 && o.batch <= firstClass || n > firstClass/2 {
+		o.push(frame)
+		return
+	}
+	if last < 0 || len(o.queue[last].B)+n > min(cap(o.queue[last].B), writeChunk) {
+		class := smallChunk
+		if max(o.gathered, o.batch) > firstClass {
+			class = largeChunk
+		}
+		o.push(getClass(class))
+		last++
+	}
+	o.queue[last].B = append(o.queue[last].B, frame.B...)
+	putBuffer(frame)
+}
+
+func (o *outbox) push(b *buffer) {
+	if o.queue == nil {
+		o.queue, o.spare = o.spare, nil
+	}
+	o.queue = append(o.queue, b)
 }
 
 // admission is how a writer waits for room. Its bounds are those of the whole
@@ -179,40 +217,35 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 	}
 }
 
-// gathered reports whether frames wait for a flusher. mu is held.
-func (o *outbox) gathered() bool { return o.queue != nil && len(o.queue.b) > 0 }
+// maxSpareList is how many places a list keeps for reuse.
+const maxSpareList = 64
 
-// take gives the flusher what has gathered, in exchange for the buffer that it
-// has written (nil at first): a busy Conn changes between two buffers. Nil
-// means that it is done and no flusher any more.
-func (o *outbox) take(written *queueBuffer) *queueBuffer {
+// take gives the flusher what has gathered, in exchange for the list that it
+// has worked off (nil at first). Nil means that it is done and no flusher any
+// more.
+func (o *outbox) take(done []*buffer) []*buffer {
+	clear(done)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if written != nil && cap(written.b) > maxPooledBuffer {
-		written = nil
+	if done != nil && cap(done) <= maxSpareList {
+		o.spare = done[:0]
 	}
-	if !o.gathered() || o.err != nil {
+	if len(o.queue) == 0 || o.err != nil {
 		o.flushing = false
 		o.recycle()
-		if written != nil {
-			putQueue(written)
-		}
 		return nil
 	}
-	queue := o.queue
-	o.queue = written
-	if written != nil {
-		written.b = written.b[:0]
-	}
-	return queue
+	batch := o.queue
+	o.queue, o.batch, o.gathered = nil, o.gathered, 0
+	return batch
 }
 
-// recycle gives back the buffer of an idle queue. mu is held.
+// recycle gives back the buffers of the queue. mu is held.
 func (o *outbox) recycle() {
-	if o.queue != nil {
-		putQueue(o.queue)
-		o.queue = nil
+	for _, b := range o.queue {
+		putBuffer(b)
 	}
+	o.queue, o.gathered = nil, 0
 }
 
 // wrote counts n bytes that the kernel has taken.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/henrylee2cn/teleport/utils"
 	"github.com/henrylee2cn/teleport/xfer"
-	"github.com/valyala/bytebufferpool"
 )
 
 // Packet is what travels on a Socket. The zero value is an empty packet.
@@ -35,7 +34,7 @@ type Packet struct {
 	// A held body: see HoldBody.
 	hold  bool
 	held  []byte
-	frame *bytebufferpool.ByteBuffer // pooled memory that held is a part of, or nil
+	frame *buffer // pooled memory that held is a part of, or nil
 }
 
 var (

@@ -36,24 +36,19 @@ func (in *inbox) readReady(fd uintptr) bool {
 	}
 }
 
-// writeOnce gives the kernel as much of b as it takes at once.
-func writeOnce(raw syscall.RawConn, b []byte) (n int, err error) {
-	rawErr := raw.Write(func(fd uintptr) bool {
-		for {
-			n, err = syscall.Write(int(fd), b)
-			if err != syscall.EINTR {
-				return true
-			}
+// writeReady is called by syscall.RawConn.Write. It never waits.
+func (o *outbox) writeReady(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), o.chunk)
+		switch err {
+		case nil:
+			o.n = n
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+		default:
+			o.onceErr = os.NewSyscallError("write", err)
 		}
-	})
-	if rawErr != nil {
-		return 0, rawErr
+		return true
 	}
-	if err == syscall.EAGAIN {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, os.NewSyscallError("write", err)
-	}
-	return n, nil
 }

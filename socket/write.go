@@ -35,38 +35,45 @@ func (c *Conn) flushFor(ctx context.Context, wait bool) {
 // flush is the flusher's loop, for at most the given rounds; then another
 // goroutine goes on, so that no caller writes for others for ever.
 func (c *Conn) flush(rounds int) {
-	var queue *queueBuffer
+	var batch []*buffer
 	for ; rounds > 0; rounds-- {
-		if queue = c.out.take(queue); queue == nil {
+		if batch = c.out.take(batch); batch == nil {
 			return
 		}
-		c.writeQueue(queue, 0)
+		c.writeBatch(batch, 0)
 	}
-	c.opt.Go(func() { c.flushAll(queue) })
+	c.opt.Go(func() { c.flushAll(batch) })
 }
 
 // flushAll is flush until the queue is empty.
-func (c *Conn) flushAll(written *queueBuffer) {
-	for queue := c.out.take(written); queue != nil; queue = c.out.take(queue) {
-		c.writeQueue(queue, 0)
+func (c *Conn) flushAll(done []*buffer) {
+	for batch := c.out.take(done); batch != nil; batch = c.out.take(batch) {
+		c.writeBatch(batch, 0)
 	}
 }
 
-// writeQueue writes queue.b[from:]. A failure ends the Conn: a part of a frame
-// may be out, and nothing that follows it could be understood.
-func (c *Conn) writeQueue(queue *queueBuffer, from int) {
-	for b := queue.b[from:]; len(b) > 0; {
-		n := min(len(b), writeChunk)
-		err := c.armWrite()
-		if err == nil {
-			_, err = c.conn.Write(b[:n])
+// writeBatch writes the buffers, the first of them from the given offset, and
+// gives them back. A failure ends the Conn: a part of a frame may be out, and
+// nothing that follows it could be understood.
+func (c *Conn) writeBatch(batch []*buffer, from int) {
+	failed := false
+	for _, buf := range batch {
+		for b := buf.B[from:]; len(b) > 0 && !failed; {
+			n := min(len(b), writeChunk)
+			err := c.armWrite()
+			if err == nil {
+				_, err = c.conn.Write(b[:n])
+			}
+			if err != nil {
+				failed = true
+				c.writeFailed(err)
+				break
+			}
+			c.out.wrote(n)
+			b = b[n:]
 		}
-		if err != nil {
-			c.writeFailed(err)
-			return
-		}
-		c.out.wrote(n)
-		b = b[n:]
+		from = 0
+		putBuffer(buf)
 	}
 }
 
@@ -105,7 +112,7 @@ func (c *Conn) writeFailed(err error) {
 func (c *Conn) FlushSoon() {
 	o := &c.out
 	o.mu.Lock()
-	if !o.gathered() || o.flushing || o.err != nil {
+	if o.gathered == 0 || o.flushing || o.err != nil {
 		o.mu.Unlock()
 		return
 	}
@@ -121,31 +128,55 @@ func (c *Conn) flushNoWait() {
 		c.opt.Go(func() { c.flushAll(nil) })
 		return
 	}
-	queue := c.out.take(nil)
-	if queue == nil {
+	batch := c.out.take(nil)
+	if batch == nil {
 		return
 	}
-	n := 0
-	err := c.armWrite()
-	if err == nil {
-		n, err = writeOnce(c.raw, queue.b[:min(len(queue.b), writeChunk)])
-	}
-	if err != nil {
-		putQueue(queue)
-		c.writeFailed(err)
-		return
-	}
-	c.out.wrote(n)
-	if n == len(queue.b) {
-		if queue = c.out.take(queue); queue == nil {
-			return
+	for i, buf := range batch {
+		for from := 0; from < len(buf.B); {
+			chunk := buf.B[from:min(from+writeChunk, len(buf.B))]
+			n, err := c.writeOnce(chunk)
+			if err != nil {
+				c.writeFailed(err)
+				for _, buf := range batch[i:] {
+					putBuffer(buf)
+				}
+				return
+			}
+			c.out.wrote(n)
+			from += n
+			if n < len(chunk) { // the kernel takes no more
+				rest := batch[i:]
+				c.opt.Go(func() {
+					c.writeBatch(rest, from)
+					c.flushAll(rest)
+				})
+				return
+			}
 		}
-		n = 0
+		putBuffer(buf)
 	}
-	c.opt.Go(func() {
-		c.writeQueue(queue, n)
-		c.flushAll(queue)
-	})
+	if batch = c.out.take(batch); batch != nil {
+		c.opt.Go(func() {
+			c.writeBatch(batch, 0)
+			c.flushAll(batch)
+		})
+	}
+}
+
+// writeOnce gives the kernel as much of b as it takes at once.
+func (c *Conn) writeOnce(b []byte) (int, error) {
+	if err := c.armWrite(); err != nil {
+		return 0, err
+	}
+	o := &c.out
+	o.chunk, o.n, o.onceErr = b, 0, nil
+	err := c.raw.Write(o.once)
+	o.chunk = nil
+	if err == nil {
+		err = o.onceErr
+	}
+	return o.n, err
 }
 
 // Flush returns when the kernel has every byte that was queued before the
@@ -192,7 +223,9 @@ func (c *Conn) Queued() int {
 // Write writes raw bytes after the frames that are queued, and returns when
 // the kernel has them.
 func (c *Conn) Write(b []byte) (int, error) {
-	target, flusher, err := c.out.commit(c, nil, b, true)
+	frame := getBuffer(len(b))
+	frame.B = append(frame.B, b...)
+	target, flusher, err := c.out.commit(c, nil, frame, true)
 	if flusher {
 		c.flushFor(context.Background(), true)
 	}
