@@ -108,7 +108,7 @@ func (c *PullCmd) logExchange() {
 	}
 	line := exchangeLine{kind: "pulled", sess: c.sess, packet: &c.output, rerr: c.rerr, cost: c.cost, out: &c.output, outText: c.text}
 	if c.input != nil {
-		line.in, line.inText = &c.input.input, c.input.text
+		line.in, line.inText = c.input, c.inputText
 	}
 	line.write()
 }

@@ -12,7 +12,8 @@ type Handler struct {
 	mode      DispatchMode
 	plugins   *pluginChain
 
-	// newArg makes the pointer to decode the body into.
+	// newArg makes the pointer to decode the body into. Of handlers that take
+	// the bytes it is nil.
 	newArg func() interface{}
 	// call runs the handler with what the hooks left of that.
 	call func(c *handlerCtx, arg interface{}) (interface{}, *Rerror)

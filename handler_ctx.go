@@ -11,8 +11,8 @@ import (
 )
 
 // handlerCtx is the Context of an exchange that the other side began, or of a
-// reply to one that this side began. It is made for one packet and never used
-// for another: a handler may keep it.
+// reply to one that this side began. Once a user could have seen it, it is
+// never used for another packet: a handler may keep it.
 //
 // The reader fills it and hands it to the goroutine that handles it.
 type handlerCtx struct {
@@ -24,6 +24,7 @@ type handlerCtx struct {
 	cmd     *PullCmd // of a reply
 	rerr    *Rerror  // what ends the exchange before its handler
 
+	bytes  []byte // the args of a handler that takes them encoded
 	uri    string // as received; Input().Uri() may have been rewritten
 	weight int    // what it counts in the line, set there
 	inline bool   // it runs in the reader

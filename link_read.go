@@ -21,40 +21,51 @@ const (
 
 // read is the reader. It returns when nothing more can be read, and why.
 func (l *link) read() error {
+	var c *handlerCtx
 	for {
-		c := newHandlerCtx(l)
-		if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
-			err := fmt.Errorf("vetoed before a packet: %v", rerr)
-			l.abort(err)
-			return err
+		if c == nil {
+			c = newHandlerCtx(l)
+		}
+		seen := l.peer.plugins.readsHeaders()
+		if seen {
+			if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
+				err := fmt.Errorf("vetoed before a packet: %v", rerr)
+				l.abort(err)
+				return err
+			}
 		}
 		c.input.HoldBody()
 		if err := l.conn.ReadPacket(&c.input); err != nil {
 			return err
 		}
-		if err := l.handle(c); err != nil {
+		kept, err := l.handle(c)
+		if err != nil {
 			l.abort(err)
 			return err
+		}
+		if kept || seen {
+			c = nil
 		}
 	}
 }
 
-// handle passes a packet on to who handles it. An error closes the link.
-func (l *link) handle(c *handlerCtx) error {
+// handle passes a packet on to who handles it. Kept says that c is needed for
+// it from now on. An error closes the link.
+func (l *link) handle(c *handlerCtx) (kept bool, err error) {
 	p := &c.input
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
-		return fmt.Errorf("a packet of unknown type %d", p.Ptype())
+		return false, fmt.Errorf("a packet of unknown type %d", p.Ptype())
 	}
 	if l.caps.hear(p) && l.caps.silent() {
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePing)))
 	}
 	switch p.Ptype() {
 	case TypePull:
-		return l.handlePull(c)
+		return true, l.handlePull(c)
 	case TypePush:
-		return l.handlePush(c)
+		return true, l.handlePush(c)
 	case TypeReply:
-		l.handleReply(c)
+		return l.handleReply(c), nil
 	case TypePing:
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePong), socket.WithSeq(p.Seq())))
 	case TypeGoAway:
@@ -62,27 +73,32 @@ func (l *link) handle(c *handlerCtx) error {
 		l.settle()
 		l.sess.leave()
 	}
-	return nil // CANCEL and PONG ask for nothing
+	return false, nil // CANCEL and PONG ask for nothing
 }
 
-func (l *link) handleReply(c *handlerCtx) {
+func (l *link) handleReply(c *handlerCtx) (kept bool) {
 	cmd := l.pending.remove(c.input.Seq())
 	if cmd == nil {
 		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), c.input.Seq(), clipURI(c.input.Uri()))
 		c.input.ReleaseBody()
-		return
+		return false
 	}
 	l.settle()
+	if !l.peer.plugins.readsReplies() {
+		cmd.arrive(&c.input)
+		return false
+	}
 	c.cmd = cmd
 	returned := false
 	defer func() {
 		if !returned {
 			cmd.rerr = hookGone("PostReadReplyHeader")
 		}
-		cmd.arrive(c)
+		cmd.arriveHooked(c)
 	}()
 	cmd.rerr = l.peer.plugins.PostReadReplyHeader(c)
 	returned = true
+	return true
 }
 
 // hookGone tells that code of the user has ended its goroutine, as

@@ -200,6 +200,15 @@ func (c *pluginChain) writesLaunch() bool {
 	return len(h.preWritePull) > 0 || len(h.preWritePush) > 0
 }
 
+// readsHeaders reports whether any hook sees a packet before it is read.
+func (c *pluginChain) readsHeaders() bool { return len(c.sorted.Load().preReadHeader) > 0 }
+
+// readsReplies reports whether any hook sees replies.
+func (c *pluginChain) readsReplies() bool {
+	h := c.sorted.Load()
+	return len(h.postReadReplyHeader)+len(h.preReadReplyBody)+len(h.postReadReplyBody) > 0
+}
+
 // runHooks calls a hook of each plugin until one vetoes or panics.
 func runHooks[H Plugin, C any](c *pluginChain, list []H, ctx C, name string, hook func(H, C) *Rerror) (rerr *Rerror) {
 	if len(list) == 0 {

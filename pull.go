@@ -28,10 +28,13 @@ type PullCmd struct {
 	text   string // of the output's body, for the log
 
 	// Set by who removed it from the pending pulls, read by who completes it.
-	rerr  *Rerror
-	input *handlerCtx // the reply, if one came
+	rerr      *Rerror
+	input     *socket.Packet // the reply, if one came: arrived, or that of readCtx
+	arrived   socket.Packet
+	readCtx   *handlerCtx // of the reply, if there are hooks that see it
+	inputText string      // of the reply's body, for the log
 
-	ready chan struct{} // Pull: rerr and input are set; it has room for one
+	ready chan struct{} // Pull: all that is set; it has room for one
 	async *asyncPull    // GoPull
 }
 
@@ -51,29 +54,57 @@ var (
 
 // Pull calls the handler of uri and waits for its reply.
 func (s *session) Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd {
-	cmd := s.newPull(uri, args, reply, setting)
-	cmd.ready = make(chan struct{}, 1)
-	ctx, cancel := cmd.bound()
-	defer cancel()
-	if cmd.launch() {
-		select {
-		case <-cmd.ready:
-		case <-ctx.Done():
-			if !cmd.abandon(ctx) {
-				<-cmd.ready // it is being finished at this moment
-			}
-		}
-	}
-	cmd.complete()
+	cmd := new(PullCmd)
+	cmd.pull(s, uri, args, reply, setting)
 	return cmd
 }
+
+func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
+	c.fill(s, uri, args, reply, setting)
+	c.ready = s.peer.takeReady()
+	ctx, cancel := c.bound()
+	defer cancel()
+	if c.launch() {
+		c.await(ctx)
+	}
+	s.peer.giveReady(c.ready) // empty, and nobody will send on it any more
+	c.ready = nil
+	c.complete()
+}
+
+func (c *PullCmd) await(ctx context.Context) {
+	done := ctx.Done()
+	if done == nil {
+		<-c.ready
+		return
+	}
+	select {
+	case <-c.ready:
+	case <-done:
+		if !c.abandon(ctx) {
+			<-c.ready // it is being finished at this moment
+		}
+	}
+}
+
+// takeReady returns a channel with room for one. They belong to the peer, for
+// those made in a bubble of testing/synctest must not be used in another.
+func (p *Peer) takeReady() chan struct{} {
+	if ready, ok := p.ready.Get().(chan struct{}); ok {
+		return ready
+	}
+	return make(chan struct{}, 1)
+}
+
+func (p *Peer) giveReady(ready chan struct{}) { p.ready.Put(ready) }
 
 // GoPull calls the handler of uri and sends the finished PullCmd on done.
 func (s *session) GoPull(uri string, args interface{}, reply interface{}, done chan *PullCmd, setting ...socket.PacketSetting) {
 	if done == nil {
 		panic("tp: GoPull: done is nil: make it with room for the pulls under way, or use Pull")
 	}
-	cmd := s.newPull(uri, args, reply, setting)
+	cmd := new(PullCmd)
+	cmd.fill(s, uri, args, reply, setting)
 	cmd.async = &asyncPull{done: done}
 	ctx, cancel := cmd.bound()
 	launched := cmd.launch()
@@ -92,11 +123,10 @@ func (s *session) GoPull(uri string, args interface{}, reply interface{}, done c
 	cmd.partOver()
 }
 
-func (s *session) newPull(uri string, args, reply interface{}, setting []socket.PacketSetting) *PullCmd {
-	cmd := &PullCmd{sess: s, reply: reply, start: time.Now()}
-	fillLaunch(&cmd.output, s.peer, uri, args, setting)
-	cmd.output.SetPtype(TypePull)
-	return cmd
+func (c *PullCmd) fill(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
+	c.sess, c.reply, c.start = s, reply, time.Now()
+	fillLaunch(&c.output, s.peer, uri, args, setting)
+	c.output.SetPtype(TypePull)
 }
 
 // fillLaunch fills a pull or push.
@@ -201,9 +231,17 @@ func (c *PullCmd) abandon(ctx context.Context) bool {
 	return true
 }
 
-// arrive finishes the pull with its reply. Its caller has removed it.
-func (c *PullCmd) arrive(reply *handlerCtx) {
-	c.input = reply
+// arrive finishes the pull with its reply, which it takes over. Its caller has
+// removed it.
+func (c *PullCmd) arrive(reply *socket.Packet) {
+	c.arrived, *reply = *reply, socket.Packet{}
+	c.input = &c.arrived
+	c.finished()
+}
+
+// arriveHooked is arrive when the hooks are to see the reply.
+func (c *PullCmd) arriveHooked(reply *handlerCtx) {
+	c.readCtx, c.input = reply, &reply.input
 	c.finished()
 }
 
@@ -268,26 +306,29 @@ func (c *PullCmd) complete() {
 }
 
 func (c *PullCmd) readReply() {
-	in, plugins := c.input, c.sess.peer.plugins
-	defer in.input.ReleaseBody()
+	defer c.input.ReleaseBody()
 	if c.rerr != nil {
 		return
 	}
-	if c.rerr = plugins.PreReadReplyBody(in); c.rerr != nil {
-		return
+	if c.readCtx != nil {
+		if c.rerr = c.sess.peer.plugins.PreReadReplyBody(c.readCtx); c.rerr != nil {
+			return
+		}
 	}
-	if in.input.HasMeta() {
-		c.rerr = NewRerrorFromMeta(in.input.Meta())
+	if c.input.HasMeta() {
+		c.rerr = NewRerrorFromMeta(c.input.Meta())
 	}
 	if c.sess.peer.cfg.PrintBody {
-		in.text = clip(in.input.HeldBody())
+		c.inputText = clip(c.input.HeldBody())
 	}
-	in.input.SetBody(c.reply)
-	if err := in.input.DecodeBody(); err != nil && c.rerr == nil {
+	c.input.SetBody(c.reply)
+	if err := c.input.DecodeBody(); err != nil && c.rerr == nil {
 		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply: "+err.Error())
 	}
-	if veto := plugins.PostReadReplyBody(in); veto != nil {
-		c.rerr = veto
+	if c.readCtx != nil {
+		if veto := c.sess.peer.plugins.PostReadReplyBody(c.readCtx); veto != nil {
+			c.rerr = veto
+		}
 	}
 }
 
@@ -310,7 +351,7 @@ func (c *PullCmd) InputMeta() *utils.Args {
 	if c.input == nil {
 		return new(utils.Args)
 	}
-	return c.input.input.Meta()
+	return c.input.Meta()
 }
 
 // InputBodyCodec returns the id of the codec of the reply's body, or 0.
@@ -318,7 +359,7 @@ func (c *PullCmd) InputBodyCodec() byte {
 	if c.input == nil {
 		return codec.NilCodecId
 	}
-	return c.input.input.BodyCodec()
+	return c.input.BodyCodec()
 }
 
 // Context returns the context of WithContext, or what a plugin made of it.

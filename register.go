@@ -114,9 +114,9 @@ func makeHandler(isPull bool, fn reflect.Type) (*Handler, error) {
 		return nil, fmt.Errorf("it is a %s, a handler is %s", fn, wantShape(isPull))
 	}
 	argElem := fn.In(1).Elem()
-	h := &Handler{
-		argElem: argElem,
-		newArg:  func() interface{} { return reflect.New(argElem).Interface() },
+	h := &Handler{argElem: argElem}
+	if argElem != bytesType {
+		h.newArg = func() interface{} { return reflect.New(argElem).Interface() }
 	}
 	if isPull {
 		h.replyType = fn.Out(0)

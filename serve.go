@@ -106,13 +106,13 @@ func (c *handlerCtx) bind() *Rerror {
 		c.text = clip(c.input.HeldBody())
 	}
 	if c.handler.isUnknown {
-		body := c.input.TakeBody()
-		c.input.SetBody(&body)
+		c.bytes = c.input.TakeBody()
+		c.input.SetBody(&c.bytes)
 		return nil
 	}
-	arg := c.handler.newArg()
-	c.input.SetBody(arg)
-	if _, raw := arg.(*[]byte); !raw && (c.input.BodyCodec() != codec.NilCodecId || len(c.input.HeldBody()) > 0) {
+	if c.handler.newArg == nil {
+		c.input.SetBody(&c.bytes)
+	} else if c.input.SetBody(c.handler.newArg()); c.input.BodyCodec() != codec.NilCodecId || len(c.input.HeldBody()) > 0 {
 		if _, err := codec.Get(c.input.BodyCodec()); err != nil {
 			c.input.ReleaseBody()
 			return NewRerror(CodeNotImplemented, CodeText(CodeNotImplemented), err.Error())

@@ -49,7 +49,6 @@ func regTyped[A any](r *Router, name string, reply reflect.Type, plugin []Plugin
 		name:      at,
 		argElem:   reflect.TypeFor[A](),
 		replyType: reply,
-		newArg:    func() interface{} { return new(A) },
 		call: func(c *handlerCtx, arg interface{}) (interface{}, *Rerror) {
 			args, ok := arg.(*A)
 			if !ok {
@@ -58,6 +57,9 @@ func regTyped[A any](r *Router, name string, reply reflect.Type, plugin []Plugin
 			return call(c, args)
 		},
 	}
+	if h.argElem != bytesType {
+		h.newArg = func() interface{} { return new(A) }
+	}
 	r.register([]*Handler{h}, r.chain("handler "+at, plugin))
 }
 
@@ -65,7 +67,16 @@ func regTyped[A any](r *Router, name string, reply reflect.Type, plugin []Plugin
 //
 //	sum, rerr := tp.Pull[int](sess, "/add", [2]int{1, 2})
 func Pull[R any](sess Session, uri string, args interface{}, setting ...socket.PacketSetting) (R, *Rerror) {
-	var reply R
-	rerr := sess.Pull(uri, args, &reply, setting...).Rerror()
-	return reply, rerr
+	s, ok := sess.(*session)
+	if !ok { // one of the user's own, such as one that wraps ours
+		var reply R
+		rerr := sess.Pull(uri, args, &reply, setting...).Rerror()
+		return reply, rerr
+	}
+	var call = new(struct { // one allocation for both
+		PullCmd
+		reply R
+	})
+	call.pull(s, uri, args, &call.reply, setting)
+	return call.reply, call.rerr
 }
