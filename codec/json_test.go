@@ -96,6 +96,7 @@ func FuzzJSONUnmarshal(f *testing.F) {
 	})
 }
 
+// BenchmarkJSON encodes and decodes a small struct, into one that is used again.
 func BenchmarkJSON(b *testing.B) {
 	p := person{Name: "name", Age: 30, Tags: []string{"a", "b"}}
 	data, err := codec.JsonCodec{}.Marshal(&p)

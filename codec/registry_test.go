@@ -101,6 +101,7 @@ func TestRegConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
+// BenchmarkGet finds a codec by its id, as every packet does.
 func BenchmarkGet(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

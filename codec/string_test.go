@@ -122,6 +122,7 @@ func FuzzStringUnmarshal(f *testing.F) {
 	})
 }
 
+// BenchmarkString encodes and decodes a string of 581 bytes.
 func BenchmarkString(b *testing.B) {
 	body := strings.Repeat("x", 581)
 	data := []byte(body)

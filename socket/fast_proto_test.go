@@ -280,19 +280,37 @@ func TestFastProtoPackErrors(t *testing.T) {
 	noError(t, unpack(got[6:], rawPacket()))
 }
 
-func BenchmarkFastProtoPack(b *testing.B) {
-	for _, size := range []int{64, 581, 64 << 10} {
-		for _, filters := range []string{"", "g"} {
-			b.Run(benchName(size, filters), func(b *testing.B) {
-				proto := socket.NewFastProto(struct {
-					io.Reader
-					io.Writer
-				}{nil, io.Discard})
-				p := benchPacket(size, filters)
+// benchPulls are the kinds of pulls that the benchmarks pack.
+var benchPulls = []struct {
+	name     string
+	settings []socket.PacketSetting
+}{
+	{"plain", nil},
+	{"meta", []socket.PacketSetting{
+		socket.WithAddMeta("X-Request-Id", "0af7651916cd43dd8448eb211c80319c"),
+		socket.WithAddMeta("X-User", "1001"),
+	}},
+	{"gzip", []socket.PacketSetting{socket.WithXferPipe('g')}},
+}
+
+// benchSizes are those of their bodies. Buffers come from a pool that learns
+// which sizes are in use, also from the benchmarks before: compare only runs
+// with the same -bench and -benchtime.
+var benchSizes = []int{64, 581, 64 << 10, 1 << 20}
+
+// BenchmarkFastProtoAppendFrame packs a pull, with an encoded body, into a buffer that has room.
+func BenchmarkFastProtoAppendFrame(b *testing.B) {
+	for _, pull := range benchPulls {
+		for _, size := range benchSizes {
+			b.Run(pull.name+"/body="+byteCount(size), func(b *testing.B) {
+				proto := new(socket.FastProto)
+				p := benchPacket(size, pull.settings...)
+				frame, err := proto.AppendFrame(nil, p)
+				noError(b, err)
 				b.ReportAllocs()
 				b.SetBytes(int64(size))
 				for b.Loop() {
-					if err := proto.Pack(p); err != nil {
+					if frame, err = proto.AppendFrame(frame[:0], p); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -301,48 +319,57 @@ func BenchmarkFastProtoPack(b *testing.B) {
 	}
 }
 
+// BenchmarkFastProtoUnpack reads a pull from memory: held, as package tp reads, or decoded into a []byte.
 func BenchmarkFastProtoUnpack(b *testing.B) {
-	for _, size := range []int{64, 581, 64 << 10} {
-		for _, filters := range []string{"", "g"} {
-			b.Run(benchName(size, filters), func(b *testing.B) {
-				frame := bytes.NewReader(pack(b, benchPacket(size, filters)))
-				proto := socket.NewFastProto(struct {
-					io.Reader
-					io.Writer
-				}{frame, nil})
-				p := socket.NewPacket()
-				b.ReportAllocs()
-				b.SetBytes(int64(size))
-				for b.Loop() {
-					frame.Seek(0, io.SeekStart)
-					p.Reset(socket.WithBody(new([]byte)))
-					if err := proto.Unpack(p); err != nil {
-						b.Fatal(err)
-					}
+	for _, pull := range benchPulls {
+		for _, size := range benchSizes {
+			for _, held := range []bool{true, false} {
+				name := "decoded"
+				if held {
+					name = "held"
 				}
-			})
+				b.Run(name+"/"+pull.name+"/body="+byteCount(size), func(b *testing.B) {
+					frame := bytes.NewReader(pack(b, benchPacket(size, pull.settings...)))
+					proto := socket.NewFastProto(struct {
+						io.Reader
+						io.Writer
+					}{frame, nil})
+					p := socket.NewPacket()
+					var body []byte
+					b.ReportAllocs()
+					b.SetBytes(int64(size))
+					for b.Loop() {
+						frame.Seek(0, io.SeekStart)
+						p.Reset()
+						if held {
+							p.HoldBody()
+						} else {
+							p.SetBody(&body)
+						}
+						if err := proto.Unpack(p); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
 		}
 	}
-}
-
-func benchName(size int, filters string) string {
-	if filters == "" {
-		filters = "none"
-	}
-	return "filters=" + filters + "/body=" + byteCount(size)
 }
 
 func byteCount(n int) string {
-	if n >= 1<<10 {
+	switch {
+	case n >= 1<<20:
+		return strconv.Itoa(n>>20) + "MiB"
+	case n >= 1<<10:
 		return strconv.Itoa(n>>10) + "KiB"
 	}
 	return strconv.Itoa(n) + "B"
 }
 
-func benchPacket(size int, filters string) *socket.Packet {
-	return socket.NewPacket(
+// benchPacket returns a pull whose body is encoded already.
+func benchPacket(size int, settings ...socket.PacketSetting) *socket.Packet {
+	return socket.NewPacket(append([]socket.PacketSetting{
 		socket.WithSeq(1), socket.WithPtype(1), socket.WithUri("/home/echo?x=1"),
 		socket.WithBodyCodec(codec.ID_STRING), socket.WithBody(bytes.Repeat([]byte("x"), size)),
-		socket.WithXferPipe([]byte(filters)...),
-	)
+	}, settings...)...)
 }

@@ -438,11 +438,11 @@ func TestWriteRawBetweenPackets(t *testing.T) {
 // BenchmarkWriteRead measures one packet after the other through loopback.
 func BenchmarkWriteRead(b *testing.B) {
 	for _, kind := range connKinds {
-		for _, size := range []int{64, 581, 64 << 10} {
+		for _, size := range benchSizes {
 			b.Run(kind.name+"/body="+byteCount(size), func(b *testing.B) {
 				c, conn := kind.conns(b)
 				peer := socket.NewConn(conn, socket.Options{})
-				p := benchPacket(size, "")
+				p := benchPacket(size)
 				var writer sync.WaitGroup
 				writer.Go(func() {
 					for range b.N {
@@ -465,6 +465,49 @@ func BenchmarkWriteRead(b *testing.B) {
 			})
 		}
 	}
+}
+
+// discarding returns a Conn whose writes go nowhere at once.
+func discarding() *socket.Conn {
+	s := newScript()
+	s.onWrite = func(b []byte) (int, error) { return len(b), nil }
+	return s.conn(socket.Options{})
+}
+
+// BenchmarkQueuePacket packs, queues and flushes one pull after the other, without a kernel.
+func BenchmarkQueuePacket(b *testing.B) {
+	for _, pull := range benchPulls[:2] {
+		for _, size := range benchSizes {
+			b.Run(pull.name+"/body="+byteCount(size), func(b *testing.B) {
+				c, p := discarding(), benchPacket(size, pull.settings...)
+				b.ReportAllocs()
+				b.SetBytes(int64(size))
+				for b.Loop() {
+					if err := c.QueuePacket(p); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkQueuePacketParallel is BenchmarkQueuePacket with 50 goroutines a processor, whose frames gather.
+func BenchmarkQueuePacketParallel(b *testing.B) {
+	const size = 581
+	c := discarding()
+	b.ReportAllocs()
+	b.SetBytes(size)
+	b.SetParallelism(50)
+	b.RunParallel(func(pb *testing.PB) {
+		p := benchPacket(size)
+		for pb.Next() {
+			if err := c.QueuePacket(p); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }
 
 // Who is told of a failed write is told before the reader meets the closed
