@@ -558,3 +558,27 @@ func TestPluginAddedWhileRegistering(t *testing.T) {
 		_ = p.PluginContainer().Remove(name)
 	}
 }
+
+// BenchmarkHooks runs the five hooks of a pull that is handled.
+func BenchmarkHooks(b *testing.B) {
+	pass := func(string, interface{}) *tp.Rerror { return nil }
+	for _, n := range []int{0, 3} {
+		b.Run(fmt.Sprintf("plugins=%d", n), func(b *testing.B) {
+			p := newPeer(b, tp.PeerConfig{})
+			chain := p.PluginContainer()
+			for i := range n {
+				if err := chain.Add(everyHook{fmt.Sprint(i), pass}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = chain.PostReadPullHeader(nil)
+				_ = chain.PreReadPullBody(nil)
+				_ = chain.PostReadPullBody(nil)
+				_ = chain.PreWriteReply(nil)
+				_ = chain.PostWriteReply(nil)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -309,4 +310,62 @@ func TestIsOkAfterGoAway(t *testing.T) {
 	// The other side has not closed yet, so the session is not over.
 	eventually(t, "the session is not ok", func() bool { return !sess.IsOk() })
 	wantCode(t, sess.Push("/a", 1), tp.CodeConnClosed, "closing")
+}
+
+// BenchmarkIdleSession measures the memory of a session that has done one pull
+// and waits. Both ends of each connection are here; what the kernel holds does
+// not count.
+func BenchmarkIdleSession(b *testing.B) {
+	idleSessions(b) // what the runtime never gives back, such as its list of goroutines
+	var all idleCost
+	rounds := 0.0
+	for b.Loop() {
+		one := idleSessions(b)
+		all.heap += one.heap
+		all.stack += one.stack
+		all.goroutines += one.goroutines
+		rounds++
+	}
+	b.ReportMetric((all.heap+all.stack)/rounds, "B/session")
+	b.ReportMetric(all.heap/rounds, "heap-B/session")
+	b.ReportMetric(all.stack/rounds, "stack-B/session")
+	b.ReportMetric(all.goroutines/rounds, "goroutines/session")
+	b.ReportMetric(0, "ns/op") // it says nothing
+}
+
+// idleCost is what there is in the process, or for a session.
+type idleCost struct{ heap, stack, goroutines float64 }
+
+func idleCostNow() idleCost {
+	runtime.GC()
+	runtime.GC() // what pools hold goes at the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return idleCost{float64(m.HeapAlloc), float64(m.StackInuse), float64(runtime.NumGoroutine())}
+}
+
+// idleSessions opens a thousand connections between two peers, pulls once on
+// each, and returns what one end costs.
+func idleSessions(b *testing.B) idleCost {
+	const conns = 1_000
+	const ends = 2 * conns
+	srv, cli := newPeer(b, tp.PeerConfig{}), newPeer(b, tp.PeerConfig{})
+	echo(srv)
+	addr := serve(b, srv)
+	before := idleCostNow()
+	for range conns {
+		_, rerr := tp.Pull[[]byte](dial(b, cli, addr), "/echo", benchBody)
+		noRerror(b, rerr)
+	}
+	after := idleCostNow()
+	for _, p := range []*tp.Peer{cli, srv} {
+		if err := p.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return idleCost{
+		(after.heap - before.heap) / ends,
+		(after.stack - before.stack) / ends,
+		(after.goroutines - before.goroutines) / ends,
+	}
 }
