@@ -82,6 +82,12 @@ func (f *controllerFactory) make(c *handlerCtx) reflect.Value {
 		}
 		on = on.Field(i)
 	}
-	on.Set(reflect.ValueOf(c))
+	// Not on.Set: it would look for all methods of the interface each time.
+	switch context := on.Addr().Interface().(type) {
+	case *PullCtx:
+		*context = c
+	case *PushCtx:
+		*context = c
+	}
 	return ptr
 }

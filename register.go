@@ -96,8 +96,24 @@ func makeFuncHandler(isPull bool) HandlersMaker {
 			return nil, err
 		}
 		h.name = name
-		h.call = reflectCall(fn, func(c *handlerCtx) reflect.Value { return reflect.ValueOf(c) })
+		h.call = reflectCall(fn, contextValue(isPull))
 		return []*Handler{h}, nil
+	}
+}
+
+// contextValue returns what makes the first argument of a function. It is of
+// the interface's type already: reflect would look for all its methods in each
+// call.
+func contextValue(isPull bool) func(*handlerCtx) reflect.Value {
+	if isPull {
+		return func(c *handlerCtx) reflect.Value {
+			ctx := PullCtx(c)
+			return reflect.ValueOf(&ctx).Elem()
+		}
+	}
+	return func(c *handlerCtx) reflect.Value {
+		ctx := PushCtx(c)
+		return reflect.ValueOf(&ctx).Elem()
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	// cannot tell whether it is idle (TLS, net.Pipe).
 	smallReadBufferSize = 4 << 10
 	// firstRead bounds what is allocated on the word of a length prefix alone.
-	firstRead = 16 << 10
+	firstRead = 32 << 10
 
 	// Buffers of this size and more come in size classes: each is a power of
 	// two and room for a header. Larger ones than the last are not kept.
@@ -82,7 +82,7 @@ func classSize(class int) int { return firstClass<<class + headerRoom }
 // readFrame reads n bytes into a pooled buffer. What it allocates grows with
 // what arrived: at most twice that and firstRead.
 func readFrame(r io.Reader, n int) (*buffer, error) {
-	b := getBuffer(0)
+	b := getBuffer(min(n, firstRead))
 	for len(b.B) < n {
 		next := min(n, max(2*len(b.B), firstRead, cap(b.B)))
 		if next > cap(b.B) {
