@@ -21,7 +21,7 @@ each = set -euo pipefail; for m in $(MODULES); do echo "== $$m: $(1)"; (cd "$$m"
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: need-cc ## vet and test every module, with the race detector
@@ -76,6 +76,15 @@ fuzz: ## fuzz every Fuzz function for FUZZTIME (10s) each
 .PHONY: bench
 bench: ## run every benchmark: BENCH=regexp BENCHTIME=1x COUNT=1
 	@$(call each,$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./...)
+
+.PHONY: bench-table
+bench-table: ## compare with raw TCP and other libraries, in processes of their own: BENCHFLAGS=
+	@cd bench && $(GO) run . $(BENCHFLAGS)
+
+# Within 50 s in all: what the build takes is taken off the measuring.
+.PHONY: bench-gate
+bench-gate: ## fail if teleport became slow, as seen from raw TCP; takes 50 s at most
+	@mkdir -p $(BIN); cd bench && $(GO) build -o $(BIN)/bench . && $(BIN)/bench -gate -within $$((47 - SECONDS))s
 
 .PHONY: cover
 cover: ## print the coverage; fail if root, socket, codec or xfer are under 85 %

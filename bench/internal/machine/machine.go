@@ -1,0 +1,59 @@
+// Package machine says where a report was made.
+package machine
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/henrylee2cn/teleport/bench/internal/result"
+)
+
+// peers are the modules whose versions a report names.
+var peers = []string{"google.golang.org/grpc", "google.golang.org/protobuf"}
+
+// Describe returns a Report without runs.
+func Describe() *result.Report {
+	return &result.Report{
+		Date:     time.Now().UTC().Format(time.RFC3339),
+		CPU:      cpu(),
+		Cores:    runtime.NumCPU(),
+		OS:       runtime.GOOS + "/" + runtime.GOARCH,
+		Go:       runtime.Version(),
+		Versions: versions(),
+	}
+}
+
+func versions() map[string]string {
+	found := map[string]string{}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return found
+	}
+	for _, m := range info.Deps {
+		if slices.Contains(peers, m.Path) {
+			found[m.Path] = m.Version
+		}
+	}
+	return found
+}
+
+// cpu returns the name of the processor where /proc has it.
+func cpu() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		if strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}

@@ -1,0 +1,73 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// patience bounds an answer: a stack that hangs must not hang the bench.
+const patience = 30 * time.Second
+
+// remote is a child as the parent sees it.
+type remote struct {
+	role    string
+	cmd     *exec.Cmd
+	stdin   io.Closer
+	orders  *json.Encoder
+	answers *json.Decoder
+}
+
+func start(role string) (*remote, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, role)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &remote{role, cmd, stdin, json.NewEncoder(stdin), json.NewDecoder(stdout)}, nil
+}
+
+// order returns the child's answer. One that does not come is an error, and
+// the child is killed.
+func (r *remote) order(o order) (answer, error) {
+	late := time.AfterFunc(patience, func() { _ = r.cmd.Process.Kill() })
+	defer late.Stop()
+	if err := r.orders.Encode(o); err != nil {
+		return answer{}, fmt.Errorf("%s: %s: %w", r.role, o.Do, err)
+	}
+	var a answer
+	if err := r.answers.Decode(&a); err != nil {
+		return answer{}, fmt.Errorf("%s: %s: it ended, or did not answer within %v: %w", r.role, o.Do, patience, err)
+	}
+	if a.Error != "" {
+		return a, fmt.Errorf("%s: %s: %s", r.role, o.Do, a.Error)
+	}
+	return a, nil
+}
+
+// stop ends the child. It has nothing to lose, so that it is not asked.
+func (r *remote) stop() error {
+	err := r.cmd.Process.Kill()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	_ = r.stdin.Close()
+	_ = r.cmd.Wait() // that it was killed is no news
+	return err
+}

@@ -1,0 +1,70 @@
+package stack
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/henrylee2cn/teleport/bench/internal/meter"
+)
+
+// Large frames are read whole into one buffer, as a handler would see them, and
+// written one by one: there is nothing to gather. The window is more than the
+// kernel holds, so that a client which only read or wrote, one after the other,
+// would block with a server that does too: it has a second goroutine, which
+// writes.
+
+func rawEchoLarge(conn net.Conn, size int) error {
+	frame := make([]byte, size)
+	for {
+		if _, err := io.ReadFull(conn, frame); err != nil {
+			return err
+		}
+		if _, err := conn.Write(frame); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *rawClient) runLarge(conn net.Conn, m *meter.Meter, recorder meter.Recorder) error {
+	sent := make([]int64, c.scenario.Callers)
+	free := make(chan uint64, len(sent)) // places of the window
+	for seq := range sent {
+		sent[seq] = m.Now()
+		free <- uint64(seq)
+	}
+	go func() {
+		frame := rawAppend(nil, 0, c.payload)
+		for seq := range free {
+			binary.BigEndian.PutUint64(frame[4:], seq)
+			if _, err := conn.Write(frame); err != nil {
+				m.Fail(err)
+				return
+			}
+		}
+	}()
+	defer close(free)
+	frame := make([]byte, rawHeader+len(c.payload))
+	for {
+		if _, err := io.ReadFull(conn, frame); err != nil {
+			return err
+		}
+		if binary.BigEndian.Uint32(frame) != uint32(len(c.payload)) {
+			return errors.New("a reply of another length")
+		}
+		seq := binary.BigEndian.Uint64(frame[4:])
+		if seq >= uint64(len(sent)) {
+			return errors.New("a reply to nothing")
+		}
+		now := m.Now()
+		if !recorder.Record(sent[seq], now) {
+			return nil
+		}
+		if sent[seq] = now; seq == 0 && !bytes.Equal(frame[rawHeader:], c.payload) {
+			return errors.New("a reply of other content")
+		}
+		free <- seq
+	}
+}
