@@ -1,18 +1,22 @@
 package stack
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
+	"runtime"
+	"sync"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 )
 
-// Raw is the physical limit: frames with a length on a TCP connection, read
-// and written as many at once as there are, by one goroutine a connection, with
-// nothing between them and the kernel. A framework can come near and not past.
+// Raw is the limit of what the same callers can reach: frames with a length on
+// a TCP connection, read and written as many at once as there are, and nothing
+// else: no codec, no handler goroutine, no allocation. On the server one
+// goroutine a connection echoes. On the client one goroutine a connection reads
+// and wakes the callers, which are goroutines that wait, as everywhere else;
+// the first of those who want to write writes for all.
 //
 // A frame is the length of its payload (4 bytes), a number that comes back (8
 // bytes), and the payload.
@@ -123,9 +127,7 @@ func (Raw) Dial(addr string, s scenario.Scenario) (Client, error) {
 	return c, nil
 }
 
-// rawClient keeps a window of as many requests as there are callers in flight
-// on each connection. The number of a frame is the place of its request in the
-// window.
+// rawClient is the callers of all connections.
 type rawClient struct {
 	scenario scenario.Scenario
 	payload  []byte
@@ -134,73 +136,110 @@ type rawClient struct {
 
 var _ Client = (*rawClient)(nil)
 
-// Run starts a goroutine for each connection.
+// Run starts a goroutine for each connection, and one for each caller.
 func (c *rawClient) Run(m *meter.Meter) {
-	run := c.run
 	if rawHeader+c.scenario.Size >= rawLarge {
-		run = c.runLarge
+		for i, conn := range c.conns {
+			go func() {
+				if err := c.runLarge(conn, m, m.Recorder(i)); err != nil {
+					m.Fail(err)
+				}
+			}()
+		}
+		return
 	}
 	for i, conn := range c.conns {
+		mux := &rawMux{conn: conn, waiting: make([]rawCaller, c.scenario.Callers)}
+		for n := range mux.waiting {
+			mux.waiting[n].ready = make(chan struct{}, 1)
+			go func() {
+				call := func() ([]byte, error) { return mux.call(n, c.payload) }
+				if err := drive(call, m, i*c.scenario.Callers+n, c.payload); err != nil {
+					m.Fail(err)
+				}
+			}()
+		}
 		go func() {
-			if err := run(conn, m, m.Recorder(i)); err != nil {
+			if err := mux.read(); err != nil {
 				m.Fail(err)
 			}
 		}()
 	}
 }
 
-func (c *rawClient) run(conn net.Conn, m *meter.Meter, recorder meter.Recorder) error {
-	in := rawReader{conn: conn, buf: make([]byte, rawBuffer)}
-	out := make([]byte, 0, rawBuffer)
-	sent := make([]int64, c.scenario.Callers) // when
-	// The window opens by two requests for a reply, so that neither side
-	// begins with more than the kernel takes while the other one writes too.
-	first := 0
-	opening := func(n int, now int64) {
-		for ; n > 0 && first < len(sent); n-- {
-			sent[first] = now
-			out = rawAppend(out, uint64(first), c.payload)
-			first++
+// rawMux is a connection that callers share. The number of a frame is that of
+// its caller.
+type rawMux struct {
+	conn    net.Conn
+	waiting []rawCaller
+
+	mu       sync.Mutex // protects following
+	out      []byte
+	spare    []byte
+	flushing bool
+}
+
+type rawCaller struct {
+	ready chan struct{}
+	reply []byte
+}
+
+// call waits for the reply, which is valid until the caller's next call. The
+// first of those who want to write writes for all.
+func (x *rawMux) call(n int, payload []byte) ([]byte, error) {
+	x.mu.Lock()
+	x.out = rawAppend(x.out, uint64(n), payload)
+	first := !x.flushing
+	x.flushing = true
+	x.mu.Unlock()
+	if first {
+		runtime.Gosched()
+		if err := x.flush(); err != nil {
+			return nil, err
 		}
 	}
-	opening(min(len(sent), rawBuffer/(rawHeader+len(c.payload))), m.Now())
+	caller := &x.waiting[n]
+	<-caller.ready
+	return caller.reply, nil
+}
+
+func (x *rawMux) flush() error {
 	for {
-		if len(out) > 0 {
-			if _, err := conn.Write(out); err != nil {
-				return err
-			}
-			out = out[:0]
+		x.mu.Lock()
+		out := x.out
+		if len(out) == 0 {
+			x.flushing = false
+			x.mu.Unlock()
+			return nil
 		}
+		x.out = x.spare[:0]
+		x.mu.Unlock()
+		if _, err := x.conn.Write(out); err != nil {
+			return err
+		}
+		x.mu.Lock()
+		x.spare = out
+		x.mu.Unlock()
+	}
+}
+
+func (x *rawMux) read() error {
+	in := rawReader{conn: x.conn, buf: make([]byte, rawBuffer)}
+	for {
 		if err := in.fill(); err != nil {
 			return err
 		}
-		// One time for all that came, and that goes with the next write.
-		now := m.Now()
 		for {
 			seq, payload, ok := in.next()
 			if !ok {
 				break
 			}
-			if err := c.check(seq, payload, sent); err != nil {
-				return err
+			if seq >= uint64(len(x.waiting)) {
+				return fmt.Errorf("a reply for caller %d", seq)
 			}
-			if !recorder.Record(sent[seq], now) {
-				return nil
-			}
-			sent[seq] = now
-			out = rawAppend(out, seq, c.payload)
-			opening(1, now)
+			caller := &x.waiting[seq]
+			caller.reply = append(caller.reply[:0], payload...)
+			caller.ready <- struct{}{}
 		}
 	}
-}
-
-// check looks at the length of each reply, and at the content of some.
-func (c *rawClient) check(seq uint64, payload []byte, sent []int64) error {
-	if seq >= uint64(len(sent)) || len(payload) != len(c.payload) {
-		return fmt.Errorf("a wrong reply: number %d, %d bytes", seq, len(payload))
-	}
-	if seq == 0 && !bytes.Equal(payload, c.payload) {
-		return fmt.Errorf("a reply of other content")
-	}
-	return nil
 }
