@@ -209,6 +209,12 @@ func (c *pluginChain) readsReplies() bool {
 	return len(h.postReadReplyHeader)+len(h.preReadReplyBody)+len(h.postReadReplyBody) > 0
 }
 
+// seesPulls reports whether any hook sees the pulls of this side.
+func (c *pluginChain) seesPulls() bool {
+	h := c.sorted.Load()
+	return len(h.preWritePull)+len(h.postWritePull) > 0 || c.readsReplies()
+}
+
 // runHooks calls a hook of each plugin until one vetoes or panics.
 func runHooks[H Plugin, C any](c *pluginChain, list []H, ctx C, name string, hook func(H, C) *Rerror) (rerr *Rerror) {
 	if len(list) == 0 {

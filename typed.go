@@ -2,6 +2,7 @@ package tp
 
 import (
 	"reflect"
+	"sync"
 
 	"github.com/henrylee2cn/teleport/socket"
 )
@@ -73,10 +74,23 @@ func Pull[R any](sess Session, uri string, args interface{}, setting ...socket.P
 		rerr := sess.Pull(uri, args, &reply, setting...).Rerror()
 		return reply, rerr
 	}
-	var call = new(struct { // one allocation for both
-		PullCmd
-		reply R
-	})
-	call.pull(s, uri, args, &call.reply, setting)
-	return call.reply, call.rerr
+	if s.peer.plugins.seesPulls() {
+		call := new(struct { // one allocation for both
+			PullCmd
+			reply R
+		})
+		call.pull(s, uri, args, &call.reply, setting)
+		return call.reply, call.rerr
+	}
+	var reply R
+	cmd := pullCmds.Get().(*PullCmd)
+	cmd.pull(s, uri, args, &reply, setting)
+	rerr := cmd.rerr
+	*cmd = PullCmd{}
+	pullCmds.Put(cmd)
+	return reply, rerr
 }
+
+// pullCmds are for pulls that nobody outside of Pull sees: no hook, and not
+// the caller.
+var pullCmds = sync.Pool{New: func() any { return new(PullCmd) }}

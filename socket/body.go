@@ -100,16 +100,6 @@ func (p *Packet) encodedBody() (body []byte, encoded bool) {
 	return nil, false
 }
 
-// frameOverhead is more than a frame without meta data has around URI and body.
-const frameOverhead = 64
-
-// sizeHint returns about how large the frame will be, if that can be told at
-// once, so that a large one finds room at the first attempt.
-func (p *Packet) sizeHint() int {
-	body, _ := p.encodedBody()
-	return len(body) + len(p.uri) + frameOverhead
-}
-
 // marshalAppend runs code of the user, which may panic.
 func marshalAppend(c codec.Codec, dst []byte, v interface{}) (b []byte, err error) {
 	defer recoverCodec(&err)
@@ -245,8 +235,8 @@ func (p *Packet) keepBody(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	frame := getBuffer(0)
-	frame.B = append(frame.B[:0], b...)
+	frame := getBuffer(len(b))
+	frame.B = append(frame.B, b...)
 	p.held, p.frame = frame.B, frame
 	p.compact(cap(frame.B))
 }

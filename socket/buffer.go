@@ -4,8 +4,6 @@ import (
 	"io"
 	"math/bits"
 	"sync"
-
-	"github.com/valyala/bytebufferpool"
 )
 
 const (
@@ -19,32 +17,28 @@ const (
 	// firstRead bounds what is allocated on the word of a length prefix alone.
 	firstRead = 32 << 10
 
-	// Buffers of this size and more come in size classes: each is a power of
-	// two and room for a header. Larger ones than the last are not kept.
-	firstClass = 8 << 10
-	headerRoom = 1 << 10
-	classes    = 10 // the last is 4 MiB and a header
+	// Buffers come in size classes. Each holds a power of two and a 16th more,
+	// for the header of a body of that size. Larger ones than the last are not
+	// kept.
+	firstClass = 512
+	classes    = 14 // the last is 4 MiB and a 16th
 	// Frames gather in buffers of these classes, of a busy Conn in large ones.
-	smallChunk = 0
-	largeChunk = 3 // writeChunk and a header
+	smallChunk = 4 // 8 KiB
+	largeChunk = 7 // 64 KiB
 )
 
-// buffer is memory for frames. In programs that are built with the race
-// detector it is overwritten when it goes back to its pool: whoever kept a
-// part of it sees that at once.
-type buffer = bytebufferpool.ByteBuffer
+// buffer is pooled memory. In programs that are built with the race detector it
+// is overwritten when it goes back to its pool: whoever kept a part of it sees
+// that at once.
+type buffer struct{ B []byte }
 
 var (
 	readBuffers  = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
 	classBuffers [classes]sync.Pool
 )
 
-// getBuffer returns an empty buffer for a packet of about n bytes: small ones
-// from a pool that learns which sizes are in use.
+// getBuffer returns an empty buffer with room for n bytes.
 func getBuffer(n int) *buffer {
-	if n < firstClass {
-		return bytebufferpool.Get()
-	}
 	if class := classOf(n); class < classes {
 		return getClass(class)
 	}
@@ -60,24 +54,23 @@ func getClass(class int) *buffer {
 
 func putBuffer(b *buffer) {
 	poison(b.B)
-	if cap(b.B) < classSize(0) {
-		bytebufferpool.Put(b) // it learns from the length
-		return
-	}
 	b.B = b.B[:0]
 	class := classOf(cap(b.B))
 	if classSize(class) > cap(b.B) {
 		class-- // the largest that it has room for
 	}
-	if class < classes {
+	if class >= 0 && class < classes {
 		classBuffers[class].Put(b)
 	}
 }
 
 // classOf returns the smallest class for n bytes; it may be none that is kept.
-func classOf(n int) int { return bits.Len(uint(max(n-headerRoom, 1)-1) / firstClass) }
+func classOf(n int) int {
+	most := (n*16 + 16) / 17 // of what is at least a power of two
+	return bits.Len(uint(max(most, 1)-1) / firstClass)
+}
 
-func classSize(class int) int { return firstClass<<class + headerRoom }
+func classSize(class int) int { return firstClass<<class + firstClass<<class/16 }
 
 // readFrame reads n bytes into a pooled buffer. What it allocates grows with
 // what arrived: at most twice that and firstRead.

@@ -65,8 +65,9 @@ type Conn struct {
 
 	in inbox
 
-	packMu sync.Mutex // one Pack at a time; protects following
-	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
+	usual  atomic.Int64 // about the size of frames: see sizeHint
+	packMu sync.Mutex   // one Pack at a time; protects following
+	stage  *buffer      // what a Proto that is no FrameAppender has written; nil outside of pack
 
 	out outbox
 }
@@ -120,6 +121,25 @@ func rawConn(c net.Conn) syscall.RawConn {
 
 // protoStream is the io.ReadWriter of a Proto.
 type protoStream struct{ c *Conn }
+
+var _ lookahead = protoStream{}
+
+// ahead returns what has arrived, and waits if that is nothing.
+func (s protoStream) ahead() ([]byte, error) {
+	in := &s.c.in
+	if in.r == in.w {
+		if err := s.c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return in.buf[in.r:in.w], nil
+}
+
+// skip takes n bytes of what has arrived as read.
+func (s protoStream) skip(n int) {
+	s.c.in.r += n
+	s.c.in.begun = true
+}
 
 func (s protoStream) Read(b []byte) (int, error) { return s.c.readBuffered(b) }
 
@@ -262,7 +282,7 @@ func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
 	if c.appender == nil {
 		return c.stagePacket(ctx, p, wait)
 	}
-	frame := getBuffer(p.sizeHint())
+	frame := getBuffer(c.sizeHint(p))
 	if err := c.appendFrame(frame, p); err != nil {
 		putBuffer(frame)
 		return 0, err
@@ -274,6 +294,27 @@ func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
 	return target, err
 }
 
+// frameOverhead is more than a frame without meta data has around URI and body.
+const frameOverhead = 64
+
+// sizeHint returns about how large the packet's frame will be. Of a body that
+// has yet to be encoded it only knows the sizes of others.
+func (c *Conn) sizeHint(p *Packet) int {
+	if body, encoded := p.encodedBody(); encoded {
+		return frameOverhead + len(p.uri) + len(body)
+	}
+	return int(c.usual.Load())
+}
+
+// learnSize takes note of the size of a frame. What is large is forgotten
+// within some dozens of frames.
+func (c *Conn) learnSize(n int) {
+	usual := int(c.usual.Load())
+	if n = min(max(n, usual-usual/16), writeChunk); n != usual {
+		c.usual.Store(int64(n))
+	}
+}
+
 func (c *Conn) appendFrame(frame *buffer, p *Packet) (err error) {
 	defer recoverPack(&err)
 	b, err := c.appender.AppendFrame(frame.B, p)
@@ -281,6 +322,7 @@ func (c *Conn) appendFrame(frame *buffer, p *Packet) (err error) {
 		return fmt.Errorf("%w: %w", ErrPack, err)
 	}
 	frame.B = b
+	c.learnSize(len(b))
 	return nil
 }
 
@@ -316,7 +358,7 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 	if !c.out.hasRoom(c, a) {
 		return 0, false, errNoRoom
 	}
-	frame := getBuffer(p.sizeHint())
+	frame := getBuffer(c.sizeHint(p))
 	c.stage = frame
 	err = c.pack(p)
 	c.stage = nil

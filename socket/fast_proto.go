@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // FastProto is the default protocol, byte for byte that of teleport v3 of
@@ -25,8 +27,18 @@ import (
 //
 // Its AppendFrame may be called by many goroutines at once, Unpack by one.
 type FastProto struct {
-	rw   io.ReadWriter
-	head [6]byte // of the frame being unpacked: size, id, number of filters
+	rw        io.ReadWriter
+	lookahead lookahead // rw, if it can; else nil
+	head      [6]byte   // of the frame being unpacked: size, id, number of filters
+}
+
+// lookahead is a stream that shows what it has read ahead.
+type lookahead interface {
+	// ahead returns at least one byte, or an error. The bytes are valid until
+	// the next Read.
+	ahead() ([]byte, error)
+	// skip takes n of these bytes as read.
+	skip(n int)
 }
 
 const (
@@ -41,15 +53,19 @@ const (
 var _ FrameAppender = new(FastProto)
 
 // NewFastProto is the ProtoFunc of FastProto.
-func NewFastProto(rw io.ReadWriter) Proto { return &FastProto{rw: rw} }
+func NewFastProto(rw io.ReadWriter) Proto {
+	f := &FastProto{rw: rw}
+	f.lookahead, _ = rw.(lookahead)
+	return f
+}
 
 // Version returns 'f' and "fast".
 func (f *FastProto) Version() (byte, string) { return fastID, "fast" }
 
 // Pack writes the packet's frame with one Write.
 func (f *FastProto) Pack(p *Packet) error {
-	buf := getBuffer(p.sizeHint())
-	defer putBuffer(buf)
+	buf := bytebufferpool.Get()
+	defer bytebufferpool.Put(buf)
 	frame, err := f.AppendFrame(buf.B, p)
 	if err != nil {
 		return err
@@ -70,8 +86,8 @@ func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
 		return finishFastFrame(dst, b, start, p)
 	}
 
-	buf := getBuffer(p.sizeHint())
-	defer putBuffer(buf)
+	buf := bytebufferpool.Get()
+	defer bytebufferpool.Put(buf)
 	plain, err := appendFastPacket(buf.B, p)
 	if err != nil {
 		return dst, err
@@ -131,6 +147,15 @@ func finishFastFrame(dst, b []byte, start int, p *Packet) ([]byte, error) {
 
 // Unpack reads one frame.
 func (f *FastProto) Unpack(p *Packet) error {
+	if f.lookahead != nil {
+		b, err := f.lookahead.ahead()
+		if err != nil {
+			return err
+		}
+		if done, err := f.unpackAhead(p, b); done {
+			return err
+		}
+	}
 	// The size first: a frame that is too short must not make us wait.
 	if _, err := io.ReadFull(f.rw, f.head[:4]); err != nil {
 		return err
@@ -174,34 +199,64 @@ func (f *FastProto) Unpack(p *Packet) error {
 	return f.parse(p, plain, frame)
 }
 
+// unpackAhead unpacks a frame that has arrived as a whole and has no filters,
+// as most have, where it lies.
+func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
+	if len(b) < fastPrefix {
+		return false, nil
+	}
+	size := binary.BigEndian.Uint32(b)
+	if size < fastPrefix || uint64(size) > uint64(len(b)) || b[4] != fastID || b[5] != 0 {
+		return false, nil
+	}
+	if err := p.SetSize(size); err != nil {
+		return true, err
+	}
+	body, err := parseFastPacket(p, b[fastPrefix:size])
+	if err != nil {
+		return true, err
+	}
+	f.lookahead.skip(int(size))
+	return true, p.UnmarshalBody(body)
+}
+
 // parse fills the packet from b, which is a part of frame or memory of its
 // own. It takes over the frame.
 func (f *FastProto) parse(p *Packet, b []byte, frame *buffer) error {
+	body, err := parseFastPacket(p, b)
+	if err != nil {
+		putBuffer(frame)
+		return err
+	}
+	return p.adoptBody(body, frame, max(len(b), cap(frame.B)))
+}
+
+// parseFastPacket fills the packet but for its body, which it returns.
+func parseFastPacket(p *Packet, b []byte) (body []byte, err error) {
 	total := len(b)
 	malformed := func(what string) error {
-		putBuffer(frame)
 		return fmt.Errorf("%w: no room for the %s in a packet of %d bytes", ErrMalformed, what, total)
 	}
 	if len(b) < fastFixed {
-		return malformed("header")
+		return nil, malformed("header")
 	}
 	p.seq = binary.BigEndian.Uint64(b)
 	p.ptype = b[8]
 	b = b[9:]
 	uri, b, ok := cutField(b)
 	if !ok {
-		return malformed("uri")
+		return nil, malformed("uri")
 	}
 	meta, b, ok := cutField(b)
 	if !ok || len(b) == 0 {
-		return malformed("meta")
+		return nil, malformed("meta")
 	}
 	p.uri = arrivedURIs.text(uri)
 	if len(meta) > 0 {
 		p.Meta().ParseBytes(meta)
 	}
 	p.bodyCodec = b[0]
-	return p.adoptBody(b[1:], frame, max(total, cap(frame.B)))
+	return b[1:], nil
 }
 
 // cutField cuts a field and its length off the front of b.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/henrylee2cn/teleport/internal/notice"
@@ -32,7 +33,8 @@ type outbox struct {
 	mu       sync.Mutex    // protects following
 	queue    []*buffer     // committed frames, not yet taken by a flusher
 	gathered int           // bytes in queue
-	batch    int           // how many there were when a flusher last took them
+	frames   int           // frames in queue
+	batch    int           // how many bytes there were when a flusher last took them
 	spare    []*buffer     // an empty list, to be the next queue
 	waiting  int           // bytes in queue and in the flusher's hands
 	reserved int           // of those, what the reader queued above the limit
@@ -42,6 +44,8 @@ type outbox struct {
 	err      error         // the first failure
 	ended    bool          // nothing more is taken: see EndWrite
 	progress notice.Notice // bytes were written, or the outbox has ended
+
+	alone atomic.Int32 // how many flushes in a row had one frame; it stops at loneFlushes
 
 	// The flusher's.
 	deadline time.Time             // as last set
@@ -106,14 +110,15 @@ func (o *outbox) append(c *Conn, frame *buffer, wait bool) (target uint64, flush
 func (o *outbox) gather(frame *buffer) {
 	n := len(frame.B)
 	o.gathered += n
+	o.frames++
 	last := len(o.queue) - 1
-	if last < 0 && o.batch <= firstClass || n > firstClass/2 {
+	if last < 0 && o.batch <= classSize(smallChunk) || n > classSize(smallChunk)/2 {
 		o.push(frame)
 		return
 	}
 	if last < 0 || len(o.queue[last].B)+n > min(cap(o.queue[last].B), writeChunk) {
 		class := smallChunk
-		if max(o.gathered, o.batch) > firstClass {
+		if max(o.gathered, o.batch) > classSize(smallChunk) {
 			class = largeChunk
 		}
 		o.push(getClass(class))
@@ -236,7 +241,13 @@ func (o *outbox) take(done []*buffer) []*buffer {
 		return nil
 	}
 	batch := o.queue
-	o.queue, o.batch, o.gathered = nil, o.gathered, 0
+	switch alone := o.alone.Load(); {
+	case o.frames > 1 && alone > 0:
+		o.alone.Store(0)
+	case o.frames == 1 && alone < loneFlushes:
+		o.alone.Store(alone + 1)
+	}
+	o.queue, o.batch, o.gathered, o.frames = nil, o.gathered, 0, 0
 	return batch
 }
 
@@ -245,7 +256,7 @@ func (o *outbox) recycle() {
 	for _, b := range o.queue {
 		putBuffer(b)
 	}
-	o.queue, o.gathered = nil, 0
+	o.queue, o.gathered, o.frames = nil, 0, 0
 }
 
 // wrote counts n bytes that the kernel has taken.

@@ -13,6 +13,9 @@ const (
 	// flushRounds is how often a writer flushes for others before it hands
 	// the rest to another goroutine.
 	flushRounds = 8
+	// loneFlushes is after how many flushes of one frame each a flusher does
+	// not look for others any more.
+	loneFlushes = 16
 )
 
 // flushFor is the flusher's work right after its commit. One whose context may
@@ -23,8 +26,11 @@ func (c *Conn) flushFor(ctx context.Context, wait bool) {
 		return
 	}
 	// Others that are ready to run may have something to send: one write for
-	// all of them is 2.3 times as fast as one each.
-	runtime.Gosched()
+	// all of them is 2.3 times as fast as one each. Who has been alone for
+	// long will be again.
+	if c.out.alone.Load() < loneFlushes {
+		runtime.Gosched()
+	}
 	if ctx != nil && ctx.Done() != nil {
 		c.flushNoWait()
 		return
@@ -87,11 +93,10 @@ func (c *Conn) armWrite() error {
 		c.out.deadline = time.Time{}
 		return c.conn.SetWriteDeadline(time.Time{})
 	}
-	now := time.Now()
-	if left := c.out.deadline.Sub(now); left > timeout-timeout/4 && left <= timeout {
+	if left := time.Until(c.out.deadline); left > timeout-timeout/4 && left <= timeout {
 		return nil
 	}
-	c.out.deadline = now.Add(timeout)
+	c.out.deadline = time.Now().Add(timeout)
 	return c.conn.SetWriteDeadline(c.out.deadline)
 }
 
