@@ -21,15 +21,14 @@ func clip(b []byte) string {
 
 // exchangeLine is a line of the log about an exchange that is over.
 type exchangeLine struct {
-	kind    string // what this side did
-	sess    *session
-	packet  *socket.Packet // that began it
-	rerr    *Rerror
-	cost    time.Duration
-	in      *socket.Packet // nil if none
-	inText  string
-	out     *socket.Packet // nil if none
-	outText string
+	kind   string // what this side did
+	sess   *session
+	packet *socket.Packet // that began it
+	rerr   *Rerror
+	cost   time.Duration
+	in     *socket.Packet // nil if none
+	out    *socket.Packet // nil if none
+	printedBodies
 }
 
 // write logs the line as PeerConfig wants it: a slow exchange is a warning,
@@ -51,8 +50,8 @@ func (e *exchangeLine) write() {
 		fmt.Fprintf(&b, " cost=%v", e.cost)
 	}
 	if p.cfg.PrintBody {
-		e.printPacket(&b, " in", e.in, e.inText)
-		e.printPacket(&b, " out", e.out, e.outText)
+		e.printPacket(&b, " in", e.in, e.printedBodies.in)
+		e.printPacket(&b, " out", e.out, e.printedBodies.out)
 	}
 	if slow {
 		p.log().Warnf("slow: %s", b.String())
@@ -72,13 +71,12 @@ func (e *exchangeLine) printPacket(b *strings.Builder, name string, p *socket.Pa
 	fmt.Fprintf(b, "%s={size=%d codec=%d meta=%q body=%s}", name, p.Size(), p.BodyCodec(), meta, body)
 }
 
-// outText returns the body that is sent, for the log, if that prints bodies:
-// it is encoded once more. Only who sends may call it, for the body is the
-// user's.
-func (p *Peer) outText(out *socket.Packet) string {
-	if !p.cfg.PrintBody {
-		return ""
-	}
+// printedBodies are the bodies of an exchange, for a log that prints them.
+type printedBodies struct{ in, out string }
+
+// outText returns the body that is sent, for the log: it is encoded once more.
+// Only who sends may call it, for the body is the user's.
+func outText(out *socket.Packet) string {
 	body, err := out.MarshalBody()
 	if err != nil {
 		return err.Error()
@@ -88,15 +86,20 @@ func (p *Peer) outText(out *socket.Packet) string {
 
 // logExchange logs a pull or push of the other side.
 func (c *handlerCtx) logExchange(rerr *Rerror, out *socket.Packet) {
-	if !c.sess.peer.observes {
+	if !c.link.peer.observes {
 		return
 	}
-	line := exchangeLine{
-		kind: "handled push", sess: c.sess, packet: &c.input, rerr: rerr, cost: time.Since(c.start),
-		in: &c.input, inText: c.text, out: out,
-	}
+	line := exchangeLine{kind: "handled push", sess: c.link.sess, packet: &c.input, rerr: rerr, cost: sinceStart() - c.start, in: &c.input, out: out}
 	if out != nil {
-		line.kind, line.outText = "handled pull", c.sess.peer.outText(out)
+		line.kind = "handled pull"
+	}
+	if c.link.peer.cfg.PrintBody {
+		if c.printed != nil {
+			line.printedBodies = *c.printed
+		}
+		if out != nil {
+			line.printedBodies.out = outText(out)
+		}
 	}
 	line.write()
 }
@@ -106,17 +109,18 @@ func (c *PullCmd) logExchange() {
 	if !c.sess.peer.observes {
 		return
 	}
-	line := exchangeLine{kind: "pulled", sess: c.sess, packet: &c.output, rerr: c.rerr, cost: c.cost, out: &c.output, outText: c.text}
-	if c.input != nil {
-		line.in, line.inText = c.input, c.inputText
+	line := exchangeLine{kind: "pulled", sess: c.sess, packet: &c.output, rerr: c.rerr, cost: c.cost, in: c.input, out: &c.output}
+	if c.printed != nil {
+		line.printedBodies = *c.printed
 	}
 	line.write()
 }
 
 // logExchange logs a push of this side.
 func (c *pushCmd) logExchange(start time.Time, rerr *Rerror) {
-	(&exchangeLine{
-		kind: "pushed", sess: c.sess, packet: &c.output, rerr: rerr, cost: time.Since(start),
-		out: &c.output, outText: c.sess.peer.outText(&c.output),
-	}).write()
+	line := exchangeLine{kind: "pushed", sess: c.sess, packet: &c.output, rerr: rerr, cost: time.Since(start), out: &c.output}
+	if c.sess.peer.cfg.PrintBody {
+		line.printedBodies.out = outText(&c.output)
+	}
+	line.write()
 }

@@ -16,7 +16,6 @@ import (
 //
 // The reader fills it and hands it to the goroutine that handles it.
 type handlerCtx struct {
-	sess    *session
 	link    *link
 	input   socket.Packet
 	output  socket.Packet
@@ -24,16 +23,19 @@ type handlerCtx struct {
 	cmd     *PullCmd // of a reply
 	rerr    *Rerror  // what ends the exchange before its handler
 
-	bytes  []byte // the args of a handler that takes them encoded
-	uri    string // as received; Input().Uri() may have been rewritten
-	weight int    // what it counts in the line, set there
-	inline bool   // it runs in the reader
-	start  time.Time
-	text   string // of the input's body, for the log
-	ctx    context.Context
+	bytes   []byte        // the args of a handler that takes them encoded
+	uri     string        // as received; Input().Uri() may have been rewritten
+	weight  int           // what it counts in the line, set there
+	start   time.Duration // since processStart, if exchanges may be logged
+	printed *printedBodies
+	ctx     context.Context
+	query   *parsedQuery
+}
 
-	queryOf string // the raw query that query was parsed from
-	query   url.Values
+// parsedQuery is a query, parsed.
+type parsedQuery struct {
+	raw    string
+	values url.Values
 }
 
 var (
@@ -45,14 +47,14 @@ var (
 )
 
 func newHandlerCtx(l *link) *handlerCtx {
-	return &handlerCtx{sess: l.sess, link: l}
+	return &handlerCtx{link: l}
 }
 
 // prepare is the reader's, when a pull or push has arrived.
 func (c *handlerCtx) prepare() {
 	c.uri = c.input.Uri()
-	if c.sess.peer.observes {
-		c.start = time.Now()
+	if c.link.sess.peer.observes {
+		c.start = sinceStart()
 	}
 }
 
@@ -99,27 +101,27 @@ func (c *handlerCtx) RawQuery() string {
 // Query returns the parsed query; malformed pairs are left out.
 func (c *handlerCtx) Query() url.Values {
 	raw := c.RawQuery()
-	if c.query == nil || c.queryOf != raw {
-		c.queryOf = raw
-		c.query, _ = url.ParseQuery(raw)
+	if c.query == nil || c.query.raw != raw {
+		values, _ := url.ParseQuery(raw)
+		c.query = &parsedQuery{raw, values}
 	}
-	return c.query
+	return c.query.values
 }
 
 // Public returns the session's map of the user's own values.
-func (c *handlerCtx) Public() goutil.Map { return c.sess.Public() }
+func (c *handlerCtx) Public() goutil.Map { return c.link.sess.Public() }
 
 // PublicLen returns how many values Public holds.
-func (c *handlerCtx) PublicLen() int { return c.sess.PublicLen() }
+func (c *handlerCtx) PublicLen() int { return c.link.sess.PublicLen() }
 
 // Ip returns the address of the other side.
-func (c *handlerCtx) Ip() string { return c.sess.RemoteIp() }
+func (c *handlerCtx) Ip() string { return c.link.sess.RemoteIp() }
 
 // Peer returns the peer.
-func (c *handlerCtx) Peer() *Peer { return c.sess.peer }
+func (c *handlerCtx) Peer() *Peer { return c.link.sess.peer }
 
 // Session returns the session.
-func (c *handlerCtx) Session() Session { return c.sess }
+func (c *handlerCtx) Session() Session { return c.link.sess }
 
 // Input returns the packet that was read.
 func (c *handlerCtx) Input() *socket.Packet { return &c.input }
@@ -183,7 +185,7 @@ func (c *handlerCtx) Unmarshal(b []byte, v interface{}, print ...bool) (codecNam
 		codecName = cd.Name()
 	}
 	if err = p.UnmarshalBody(b); err == nil && len(print) > 0 && print[0] {
-		c.sess.peer.log().Infof("session %s: %s %q: body in codec %q: %s", c.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.uri), codecName, clip(b))
+		c.link.sess.peer.log().Infof("session %s: %s %q: body in codec %q: %s", c.link.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.uri), codecName, clip(b))
 	}
 	return codecName, err
 }

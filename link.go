@@ -31,7 +31,8 @@ type link struct {
 	line     line
 	handlers atomic.Int64 // exchanges of the other side that are not finished
 
-	caps capabilities
+	caps  capabilities
+	input socket.Packet // what the reader has read last
 
 	// The reader waits for room in line; a pull that starts must wake it.
 	paused      atomic.Bool

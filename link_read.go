@@ -21,51 +21,45 @@ const (
 
 // read is the reader. It returns when nothing more can be read, and why.
 func (l *link) read() error {
-	var c *handlerCtx
 	for {
-		if c == nil {
+		var c *handlerCtx // of a packet that hooks see before it is read
+		p := &l.input
+		if l.peer.plugins.readsHeaders() {
 			c = newHandlerCtx(l)
-		}
-		seen := l.peer.plugins.readsHeaders()
-		if seen {
+			p = &c.input
 			if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
 				err := fmt.Errorf("vetoed before a packet: %v", rerr)
 				l.abort(err)
 				return err
 			}
 		}
-		c.input.HoldBody()
-		if err := l.conn.ReadPacket(&c.input); err != nil {
+		p.HoldBody()
+		if err := l.conn.ReadPacket(p); err != nil {
 			return err
 		}
-		kept, err := l.handle(c)
-		if err != nil {
+		if err := l.handle(p, c); err != nil {
 			l.abort(err)
 			return err
-		}
-		if kept || seen {
-			c = nil
 		}
 	}
 }
 
-// handle passes a packet on to who handles it. Kept says that c is needed for
-// it from now on. An error closes the link.
-func (l *link) handle(c *handlerCtx) (kept bool, err error) {
-	p := &c.input
+// handle passes a packet on to who handles it. It takes the packet over, and c
+// if there is one. An error closes the link.
+func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
-		return false, fmt.Errorf("a packet of unknown type %d", p.Ptype())
+		return fmt.Errorf("a packet of unknown type %d", p.Ptype())
 	}
 	if l.caps.hear(p) && l.caps.silent() {
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePing)))
 	}
 	switch p.Ptype() {
 	case TypePull:
-		return true, l.handlePull(c)
+		return l.handlePull(l.contextFor(p, c))
 	case TypePush:
-		return true, l.handlePush(c)
+		return l.handlePush(l.contextFor(p, c))
 	case TypeReply:
-		return l.handleReply(c), nil
+		l.handleReply(p, c)
 	case TypePing:
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePong), socket.WithSeq(p.Seq())))
 	case TypeGoAway:
@@ -73,21 +67,31 @@ func (l *link) handle(c *handlerCtx) (kept bool, err error) {
 		l.settle()
 		l.sess.leave()
 	}
-	return false, nil // CANCEL and PONG ask for nothing
+	return nil // CANCEL and PONG ask for nothing
 }
 
-func (l *link) handleReply(c *handlerCtx) (kept bool) {
-	cmd := l.pending.remove(c.input.Seq())
+// contextFor returns the context of the packet: c, or one that takes it over.
+func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
+	if c == nil {
+		c = newHandlerCtx(l)
+		c.input, *p = *p, socket.Packet{}
+	}
+	return c
+}
+
+func (l *link) handleReply(p *socket.Packet, c *handlerCtx) {
+	cmd := l.pending.remove(p.Seq())
 	if cmd == nil {
-		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), c.input.Seq(), clipURI(c.input.Uri()))
-		c.input.ReleaseBody()
-		return false
+		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
+		p.ReleaseBody()
+		return
 	}
 	l.settle()
 	if !l.peer.plugins.readsReplies() {
-		cmd.arrive(&c.input)
-		return false
+		cmd.arrive(p)
+		return
 	}
+	c = l.contextFor(p, c)
 	c.cmd = cmd
 	returned := false
 	defer func() {
@@ -98,7 +102,6 @@ func (l *link) handleReply(c *handlerCtx) (kept bool) {
 	}()
 	cmd.rerr = l.peer.plugins.PostReadReplyHeader(c)
 	returned = true
-	return true
 }
 
 // hookGone tells that code of the user has ended its goroutine, as
@@ -128,7 +131,6 @@ func (l *link) handlePull(c *handlerCtx) error {
 	}
 	switch mode {
 	case DispatchInline:
-		c.inline = true
 		c.run()
 	case DispatchOrdered:
 		l.line.add(c)
@@ -187,7 +189,6 @@ func (l *link) handlePush(c *handlerCtx) error {
 	}
 	switch {
 	case c.handler.mode == DispatchInline:
-		c.inline = true
 		c.run()
 		return nil
 	case c.handler.mode == DispatchConcurrent && !many && l.peer.pool.start(c):

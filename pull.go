@@ -17,22 +17,21 @@ import (
 // PullCmd is a pull of this side. What it returns is settled once Pull has
 // returned it or GoPull has sent it on done, and it may be kept.
 type PullCmd struct {
-	sess   *session
-	link   *link // nil if there was none
-	output socket.Packet
-	reply  interface{}
-	ctx    context.Context                 // of WithContext, if DefaultPullTimeout bounds it
-	hooked atomic.Pointer[context.Context] // what a plugin made of it
-	start  time.Duration                   // since processStart
-	cost   time.Duration
-	text   string // of the output's body, for the log
+	sess    *session
+	link    *link // nil if there was none
+	output  socket.Packet
+	reply   interface{}
+	ctx     context.Context                 // of WithContext, if DefaultPullTimeout bounds it
+	hooked  atomic.Pointer[context.Context] // what a plugin made of it
+	start   time.Duration                   // since processStart
+	cost    time.Duration
+	printed *printedBodies
 
 	// Set by who removed it from the pending pulls, read by who completes it.
-	rerr      *Rerror
-	input     *socket.Packet // the reply, if one came: arrived, or that of readCtx
-	arrived   socket.Packet
-	readCtx   *handlerCtx // of the reply, if there are hooks that see it
-	inputText string      // of the reply's body, for the log
+	rerr    *Rerror
+	input   *socket.Packet // the reply, if one came: arrived, or that of readCtx
+	arrived socket.Packet
+	readCtx *handlerCtx // of the reply, if there are hooks that see it
 
 	ready chan struct{} // Pull: all that is set; it has room for one
 	async *asyncPull    // GoPull
@@ -197,7 +196,9 @@ func (c *PullCmd) launch() (launched bool) {
 	}
 	// From here on c.rerr belongs to whoever removes c from there.
 	l.wakeReader()
-	c.text = c.sess.peer.outText(&c.output)
+	if c.sess.peer.cfg.PrintBody {
+		c.printed = &printedBodies{out: outText(&c.output)}
+	}
 	if err := l.send(&c.output); err != nil {
 		if l.pending.remove(c.output.Seq()) != c {
 			return true // the link has failed too, and finishes it
@@ -325,7 +326,7 @@ func (c *PullCmd) readReply() {
 		c.rerr = NewRerrorFromMeta(c.input.Meta())
 	}
 	if c.sess.peer.cfg.PrintBody {
-		c.inputText = clip(c.input.HeldBody())
+		c.printed.in = clip(c.input.HeldBody())
 	}
 	c.input.SetBody(c.reply)
 	if err := c.input.DecodeBody(); err != nil && c.rerr == nil {

@@ -11,7 +11,7 @@ import (
 
 // reply sends the answer to a pull.
 func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
-	plugins := c.sess.peer.plugins
+	plugins := c.link.sess.peer.plugins
 	if c.handler != nil {
 		plugins = c.handler.plugins
 	}
@@ -43,14 +43,14 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	case errors.Is(err, socket.ErrPack):
 		c.link.abort(fmt.Errorf("the pull of %q cannot be answered: %w", clipURI(c.uri), err))
 	default:
-		c.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.sess.Id(), clipURI(c.uri), err)
+		c.link.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.link.sess.Id(), clipURI(c.uri), err)
 	}
 	c.logExchange(rerr, &c.output)
 }
 
 // sendFailure answers with why the reply could not be packed.
 func (c *handlerCtx) sendFailure(why error) (*Rerror, error) {
-	c.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.sess.Id(), clipURI(c.uri), why)
+	c.link.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.link.sess.Id(), clipURI(c.uri), why)
 	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), c.tell(why))
 	c.fillReply(nil, rerr)
 	err := c.send()
@@ -102,12 +102,12 @@ func isNil(body interface{}) bool {
 }
 
 func (c *handlerCtx) send() error {
-	if c.inline {
+	if c.handler != nil && c.handler.mode == DispatchInline {
 		return c.link.sendFromReader(&c.output)
 	}
 	return c.link.send(&c.output)
 }
 
 func (c *handlerCtx) logVeto(hook string, veto *Rerror) {
-	c.sess.peer.log().Warnf("session %s: %s of %q: %v", c.sess.Id(), hook, clipURI(c.uri), veto)
+	c.link.sess.peer.log().Warnf("session %s: %s of %q: %v", c.link.sess.Id(), hook, clipURI(c.uri), veto)
 }

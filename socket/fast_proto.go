@@ -78,7 +78,7 @@ func (f *FastProto) Pack(p *Packet) error {
 // AppendFrame appends the packet's frame to dst.
 func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
 	start := len(dst)
-	if p.xferPipe.Len() == 0 {
+	if p.pipe.Len() == 0 {
 		b, err := appendFastPacket(append(dst, 0, 0, 0, 0, fastID, 0), p)
 		if err != nil {
 			return dst, err
@@ -96,11 +96,11 @@ func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
 	if limit := p.SizeLimit(); uint64(len(plain)) > uint64(limit) {
 		return dst, exceedError(uint64(len(plain)), limit)
 	}
-	packed, err := p.xferPipe.OnPack(plain)
+	packed, err := p.pipe.OnPack(plain)
 	if err != nil {
 		return dst, err
 	}
-	ids := p.xferPipe.Ids()
+	ids := p.pipe.Ids()
 	b := append(dst, 0, 0, 0, 0, fastID, byte(len(ids)))
 	b = append(b, ids...)
 	b = append(b, packed...)
@@ -185,10 +185,10 @@ func (f *FastProto) Unpack(p *Packet) error {
 	if filters == 0 {
 		return f.parse(p, frame.B, frame)
 	}
-	err = p.xferPipe.AppendWire(frame.B[:filters])
+	err = p.XferPipe().AppendWire(frame.B[:filters])
 	var plain []byte
 	if err == nil {
-		plain, err = p.xferPipe.OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
+		plain, err = p.pipe.OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
 	}
 	if err != nil {
 		putBuffer(frame)

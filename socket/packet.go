@@ -15,26 +15,27 @@ import (
 // A Packet is not safe for concurrent use, and one that is being written or
 // read must not be touched.
 type Packet struct {
-	seq       uint64
-	ptype     byte
-	uri       string
-	meta      *utils.Args
-	bodyCodec byte
-	body      interface{}
+	seq  uint64
+	uri  string
+	meta *utils.Args // nil if there is none
+	body interface{}
 	// newBodyFunc makes the body to decode into, once the header is known.
 	newBodyFunc NewBodyFunc
-	// xferPipe lists the filters from outermost to innermost.
-	xferPipe xfer.XferPipe
+	pipe        *xfer.XferPipe // nil if it is empty
+	ctx         context.Context
+
+	// A held body: see HoldBody.
+	held  []byte
+	frame *buffer // pooled memory that held is a part of, or nil
+
 	// size is that of the whole frame, as last packed or unpacked.
 	size uint32
 	// limit bounds size; 0 is the process's PacketSizeLimit.
 	limit uint32
-	ctx   context.Context
 
-	// A held body: see HoldBody.
-	hold  bool
-	held  []byte
-	frame *buffer // pooled memory that held is a part of, or nil
+	ptype     byte
+	bodyCodec byte
+	hold      bool
 }
 
 var (
@@ -102,7 +103,7 @@ func (p *Packet) apply(settings []PacketSetting) {
 func (p *Packet) resetHeader() {
 	p.ReleaseBody()
 	p.seq, p.ptype, p.uri, p.meta, p.bodyCodec, p.size = 0, 0, "", nil, 0, 0
-	p.xferPipe.Reset()
+	p.pipe.Reset()
 }
 
 // Seq returns the sequence number.
@@ -138,12 +139,17 @@ func (p *Packet) HasMeta() bool { return p.meta != nil && p.meta.Len() > 0 }
 func (p *Packet) SetMeta(meta *utils.Args) { p.meta = meta }
 
 // XferPipe returns the packet's transfer filters. It is never nil.
-func (p *Packet) XferPipe() *xfer.XferPipe { return &p.xferPipe }
+func (p *Packet) XferPipe() *xfer.XferPipe {
+	if p.pipe == nil {
+		p.pipe = new(xfer.XferPipe)
+	}
+	return p.pipe
+}
 
 // AppendXferPipeFrom adds the filters of src that the packet does not have.
 func (p *Packet) AppendXferPipeFrom(src *Packet) {
-	if src != nil && src.xferPipe.Len() > 0 {
-		p.xferPipe.AppendFrom(&src.xferPipe)
+	if src != nil && src.pipe.Len() > 0 {
+		p.XferPipe().AppendFrom(src.pipe)
 	}
 }
 

@@ -67,7 +67,7 @@ func WithContext(ctx context.Context) PacketSetting {
 // registered panics: register the filter with xfer.Reg before.
 func WithXferPipe(filterId ...byte) PacketSetting {
 	return func(p *Packet) {
-		if err := p.xferPipe.Append(filterId...); err != nil {
+		if err := p.XferPipe().Append(filterId...); err != nil {
 			panic(err)
 		}
 	}

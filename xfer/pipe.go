@@ -43,6 +43,9 @@ func (e *PanicError) Unwrap() error {
 
 // Reset removes all filters.
 func (x *XferPipe) Reset() {
+	if x == nil {
+		return
+	}
 	clear(x.filters)
 	x.filters = x.filters[:0]
 }
