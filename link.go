@@ -31,8 +31,11 @@ type link struct {
 	line     line
 	handlers atomic.Int64 // exchanges of the other side that are not finished
 
-	caps  capabilities
-	input socket.Packet // what the reader has read last
+	caps capabilities
+
+	// The reader's.
+	input      socket.Packet // what it has read last
+	takesBytes bool          // whether its body was wanted as it came: the next one will be too
 
 	// The reader waits for room in line; a pull that starts must wake it.
 	paused      atomic.Bool

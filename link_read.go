@@ -34,6 +34,7 @@ func (l *link) read() error {
 			}
 		}
 		p.HoldBody()
+		p.OwnBody(l.takesBytes)
 		if err := l.conn.ReadPacket(p); err != nil {
 			return err
 		}
@@ -87,6 +88,7 @@ func (l *link) handleReply(p *socket.Packet, c *handlerCtx) {
 		return
 	}
 	l.settle()
+	_, l.takesBytes = cmd.reply.(*[]byte)
 	if !l.peer.plugins.readsReplies() {
 		cmd.arrive(p)
 		return
@@ -128,6 +130,7 @@ func (l *link) handlePull(c *handlerCtx) error {
 	mode := DispatchConcurrent
 	if c.handler != nil {
 		mode = c.handler.mode
+		l.takesBytes = c.handler.newArg == nil
 	}
 	switch mode {
 	case DispatchInline:
@@ -187,6 +190,7 @@ func (l *link) handlePush(c *handlerCtx) error {
 		l.finish()
 		return nil
 	}
+	l.takesBytes = c.handler.newArg == nil
 	switch {
 	case c.handler.mode == DispatchInline:
 		c.run()

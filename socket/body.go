@@ -197,12 +197,21 @@ func (p *Packet) copiesBody() bool {
 // later, with DecodeBody. Package tp reads every packet so.
 func (p *Packet) HoldBody() { p.hold = true }
 
+// OwnBody says whether the bytes of a held body are to be in memory of their
+// own, which DecodeBody can give to a *[]byte as it is. It is wasted on a body
+// that is decoded into anything else.
+func (p *Packet) OwnBody(own bool) { p.own = own }
+
 // HeldBody returns the bytes of a held body. They are valid until
 // ReleaseBody, DecodeBody or Reset: use TakeBody to keep them.
 func (p *Packet) HeldBody() []byte { return p.held }
 
 // DecodeBody decodes a held body as UnmarshalBody would have, and releases it.
 func (p *Packet) DecodeBody() error {
+	if body, ok := p.body.(*[]byte); ok && body != nil && p.frame == nil && len(p.held) > 0 {
+		*body, p.held = p.held, nil
+		return nil
+	}
 	if p.frame != nil && !p.copiesBody() {
 		p.frame = nil // what is decoded may alias it: it is the user's now
 	}
@@ -233,6 +242,10 @@ func (p *Packet) ReleaseBody() {
 func (p *Packet) keepBody(b []byte) {
 	p.ReleaseBody()
 	if len(b) == 0 {
+		return
+	}
+	if p.own {
+		p.held = append([]byte(nil), b...)
 		return
 	}
 	frame := getBuffer(len(b))

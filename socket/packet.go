@@ -36,6 +36,7 @@ type Packet struct {
 	ptype     byte
 	bodyCodec byte
 	hold      bool
+	own       bool
 }
 
 var (
