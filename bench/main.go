@@ -2,7 +2,7 @@
 // and with other libraries. Server and client run in processes of their own,
 // which are this program started again, and talk over the loopback.
 //
-//	go run .                           # everything; prints a table
+//	go run .                           # everything; prints a table and writes ../doc/performance.md
 //	go run . -scenarios S2,S6 -stacks raw,tp -rounds 5
 //	go run . -short                    # only proves that all works
 //	go run . -gate                     # fails when teleport became slow
@@ -10,19 +10,21 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/henrylee2cn/teleport/bench/internal/gate"
 	"github.com/henrylee2cn/teleport/bench/internal/machine"
 	"github.com/henrylee2cn/teleport/bench/internal/plan"
 	"github.com/henrylee2cn/teleport/bench/internal/process"
+	"github.com/henrylee2cn/teleport/bench/internal/report"
 	"github.com/henrylee2cn/teleport/bench/internal/result"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 	"github.com/henrylee2cn/teleport/bench/internal/stack"
-	"github.com/henrylee2cn/teleport/bench/internal/table"
 )
 
 func main() {
@@ -36,61 +38,25 @@ func main() {
 	}
 }
 
-// flags are those of the command line.
-type flags struct {
-	scenarios, stacks string
-	rounds            int
-	seconds           float64
-	short, gate       bool
-	within            time.Duration
-	json              string
-}
-
-func parseFlags() flags {
-	var f flags
-	flag.StringVar(&f.scenarios, "scenarios", "", "which `ids`, with commas (default all)")
-	flag.StringVar(&f.stacks, "stacks", "", "which `names`, with commas (default all)")
-	flag.IntVar(&f.rounds, "rounds", 5, "how often each is measured")
-	flag.Float64Var(&f.seconds, "seconds", 2, "how long each is measured")
-	flag.BoolVar(&f.short, "short", false, "one round, too short to measure: it proves that all works")
-	flag.BoolVar(&f.gate, "gate", false, "measure "+gate.Scenarios+" of "+gate.Stacks+" and fail below the floors")
-	flag.DurationVar(&f.within, "within", 0, "shorten what is measured so that all ends in this `time`")
-	flag.StringVar(&f.json, "json", "", "write all results to a `file`")
-	flag.Parse()
-	if f.short {
-		f.rounds, f.seconds = 1, 0.1
-	}
-	if f.gate {
-		f.scenarios, f.stacks = gate.Scenarios, gate.Stacks
-		f.rounds, f.seconds = 5, 0.4
-	}
-	return f
-}
-
-// parent measures and prints.
+// parent measures, prints and writes.
 func parent() error {
-	f := parseFlags()
-	if flag.NArg() > 0 {
-		return fmt.Errorf("it takes flags only, not %q: see -help", flag.Args())
+	f, err := parseFlags()
+	if err != nil {
+		return err
 	}
 	p, err := f.plan()
 	if err != nil {
 		return err
 	}
-	report := machine.Describe()
-	report.Rounds, report.SecondsPerRun = p.Rounds, p.Length.Seconds()
+	r := machine.Describe()
+	r.Rounds, r.SecondsPerRun = p.Rounds, p.Length.Seconds()
 	runs, failed := p.Run()
-	report.Runs = runs
-	if err := table.Write(os.Stdout, report); err != nil {
+	r.Runs = runs
+	fmt.Printf("%s, %d cores, %s, %s\n\n", r.CPU, r.Cores, r.OS, r.Go)
+	report.Text(os.Stdout, r)
+	// What was measured is kept even if a part failed: it took long.
+	if err := errors.Join(failed, f.write(r)); err != nil {
 		return err
-	}
-	if f.json != "" {
-		if err := writeJSON(f.json, report); err != nil {
-			return err
-		}
-	}
-	if failed != nil {
-		return failed
 	}
 	if f.gate {
 		line, ok := gate.Judge(runs)
@@ -100,6 +66,50 @@ func parent() error {
 		}
 	}
 	return nil
+}
+
+// flags are those of the command line.
+type flags struct {
+	scenarios, stacks string
+	rounds            int
+	seconds           float64
+	short, gate       bool
+	within            time.Duration
+	json, out         string
+}
+
+func parseFlags() (f flags, err error) {
+	flag.StringVar(&f.scenarios, "scenarios", "", "which `ids`, with commas (default all)")
+	flag.StringVar(&f.stacks, "stacks", "", "which `names`, with commas (default all)")
+	flag.IntVar(&f.rounds, "rounds", 5, "how often each is measured")
+	flag.Float64Var(&f.seconds, "seconds", 1, "how long each is measured")
+	flag.BoolVar(&f.short, "short", false, "one round, too short to measure: it proves that all works")
+	flag.BoolVar(&f.gate, "gate", false, "measure "+gate.Scenarios+" of "+gate.Stacks+" and fail below the floors")
+	flag.DurationVar(&f.within, "within", 0, "shorten what is measured so that all ends in this `time`")
+	flag.StringVar(&f.json, "json", "", "write all results to a `file`")
+	flag.StringVar(&f.out, "out", "../doc", "write the report into a `folder`; by default only when everything is measured")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return f, fmt.Errorf("it takes flags only, not %q: see -help", flag.Args())
+	}
+	outSet := false
+	flag.Visit(func(set *flag.Flag) { outSet = outSet || set.Name == "out" })
+	if !outSet && (f.scenarios != "" || f.stacks != "" || f.short || f.gate) {
+		f.out = "" // a part of the figures must not replace all of them
+	}
+	if f.out != "" {
+		if _, err := os.Stat(f.out); err != nil {
+			return f, fmt.Errorf("-out: %w", err) // now, not in a quarter of an hour
+		}
+	}
+	if f.short {
+		f.rounds, f.seconds = 1, 0.1
+	}
+	if f.gate {
+		f.scenarios, f.stacks = gate.Scenarios, gate.Stacks
+		f.rounds, f.seconds = 5, 0.4
+	}
+	return f, nil
 }
 
 func (f flags) plan() (*plan.Plan, error) {
@@ -119,8 +129,15 @@ func (f flags) plan() (*plan.Plan, error) {
 		Length:    time.Duration(f.seconds * float64(time.Second)),
 		Progress:  os.Stderr,
 	}
-	if f.short {
+	switch {
+	case f.short:
 		p.WarmUp = 50 * time.Millisecond
+		p.Scenarios = nil
+		for _, s := range scenarios {
+			p.Scenarios = append(p.Scenarios, s.Short())
+		}
+	case f.gate:
+		p.WarmUp = 150 * time.Millisecond
 	}
 	if f.within != 0 {
 		p.Deadline = time.Now().Add(f.within)
@@ -128,10 +145,35 @@ func (f flags) plan() (*plan.Plan, error) {
 	return p, nil
 }
 
-func writeJSON(name string, r *result.Report) error {
-	b, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
+// write writes the files that are wanted. The short form writes the report too,
+// into a folder that it removes, to prove that it can be written.
+func (f flags) write(r *result.Report) error {
+	if f.json != "" {
+		b, err := json.MarshalIndent(r, "", "\t")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.json, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	out := f.out
+	if out == "" && f.short {
+		dir, err := os.MkdirTemp("", "bench")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		out = dir
+	}
+	if out == "" {
+		return nil
+	}
+	if err := report.Write(out, r); err != nil {
 		return err
 	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
+	if out == f.out {
+		fmt.Fprintln(os.Stderr, "the report is", filepath.Join(out, "performance.md"))
+	}
+	return nil
 }

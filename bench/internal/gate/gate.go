@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/henrylee2cn/teleport/bench/internal/report"
 	"github.com/henrylee2cn/teleport/bench/internal/result"
-	"github.com/henrylee2cn/teleport/bench/internal/summary"
 )
 
 // Scenarios and Stacks are those that the gate needs, as for the flags.
@@ -32,8 +32,9 @@ func Judge(runs []result.Run) (line string, ok bool) {
 	var parts []string
 	ok = true
 	for _, f := range floors {
-		raw := summary.Ratio(runs, f.scenario, "tp", "raw")
-		grpc := summary.Ratio(runs, f.scenario, "tp", "grpc")
+		tp := report.PerSec(runs, f.scenario, "tp")
+		raw := tp.Over(report.PerSec(runs, f.scenario, "raw")).Spread().Median
+		grpc := tp.Over(report.PerSec(runs, f.scenario, "grpc")).Spread().Median
 		part := fmt.Sprintf("%s %.2f raw, %.1fx grpc", f.scenario, raw, grpc)
 		if raw < f.least {
 			part += fmt.Sprintf(" (below %.2f)", f.least)

@@ -14,7 +14,10 @@ import (
 )
 
 // peers are the modules whose versions a report names.
-var peers = []string{"google.golang.org/grpc", "google.golang.org/protobuf"}
+var peers = []string{
+	"google.golang.org/grpc", "google.golang.org/protobuf", "storj.io/drpc",
+	"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2",
+}
 
 // Describe returns a Report without runs.
 func Describe() *result.Report {

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Echo_EchoBlob_FullMethodName = "/bench.Echo/EchoBlob"
+	Echo_EchoMsg_FullMethodName  = "/bench.Echo/EchoMsg"
 )
 
 // EchoClient is the client API for Echo service.
@@ -29,6 +30,7 @@ const (
 // Echo returns what it is given.
 type EchoClient interface {
 	EchoBlob(ctx context.Context, in *Blob, opts ...grpc.CallOption) (*Blob, error)
+	EchoMsg(ctx context.Context, in *Msg, opts ...grpc.CallOption) (*Msg, error)
 }
 
 type echoClient struct {
@@ -49,6 +51,16 @@ func (c *echoClient) EchoBlob(ctx context.Context, in *Blob, opts ...grpc.CallOp
 	return out, nil
 }
 
+func (c *echoClient) EchoMsg(ctx context.Context, in *Msg, opts ...grpc.CallOption) (*Msg, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Msg)
+	err := c.cc.Invoke(ctx, Echo_EchoMsg_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EchoServer is the server API for Echo service.
 // All implementations must embed UnimplementedEchoServer
 // for forward compatibility.
@@ -56,6 +68,7 @@ func (c *echoClient) EchoBlob(ctx context.Context, in *Blob, opts ...grpc.CallOp
 // Echo returns what it is given.
 type EchoServer interface {
 	EchoBlob(context.Context, *Blob) (*Blob, error)
+	EchoMsg(context.Context, *Msg) (*Msg, error)
 	mustEmbedUnimplementedEchoServer()
 }
 
@@ -68,6 +81,9 @@ type UnimplementedEchoServer struct{}
 
 func (UnimplementedEchoServer) EchoBlob(context.Context, *Blob) (*Blob, error) {
 	return nil, status.Error(codes.Unimplemented, "method EchoBlob not implemented")
+}
+func (UnimplementedEchoServer) EchoMsg(context.Context, *Msg) (*Msg, error) {
+	return nil, status.Error(codes.Unimplemented, "method EchoMsg not implemented")
 }
 func (UnimplementedEchoServer) mustEmbedUnimplementedEchoServer() {}
 func (UnimplementedEchoServer) testEmbeddedByValue()              {}
@@ -108,6 +124,24 @@ func _Echo_EchoBlob_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Echo_EchoMsg_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Msg)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EchoServer).EchoMsg(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Echo_EchoMsg_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EchoServer).EchoMsg(ctx, req.(*Msg))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Echo_ServiceDesc is the grpc.ServiceDesc for Echo service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -118,6 +152,10 @@ var Echo_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "EchoBlob",
 			Handler:    _Echo_EchoBlob_Handler,
+		},
+		{
+			MethodName: "EchoMsg",
+			Handler:    _Echo_EchoMsg_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -4,20 +4,20 @@ package plan
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/henrylee2cn/teleport/bench/internal/process"
 	"github.com/henrylee2cn/teleport/bench/internal/result"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 	"github.com/henrylee2cn/teleport/bench/internal/stack"
+	"github.com/henrylee2cn/teleport/bench/internal/usage"
 )
 
-// startUp is about what a run takes beside its warm-up and its window: two
-// processes start, connect and end.
-const startUp = 150 * time.Millisecond
-
 // Plan is what is measured: in each round, in each scenario, all stacks one
-// after the other, so that what disturbs the machine disturbs all of them.
+// after the other, so that what disturbs the machine disturbs all of them. A
+// scenario is measured with those of Stacks that it is meant for.
 type Plan struct {
 	Scenarios []scenario.Scenario
 	Stacks    []stack.Stack
@@ -30,41 +30,98 @@ type Plan struct {
 	Progress io.Writer
 }
 
-// Run measures. A run that fails is told to Progress and left out; the error
-// says how many did.
-func (p *Plan) Run() ([]result.Run, error) {
-	var runs []result.Run
-	total := p.Rounds * len(p.Scenarios) * len(p.Stacks)
-	done, failed := 0, 0
-	for round := 1; round <= p.Rounds; round++ {
-		// One length for a whole round, since ratios are taken within it.
-		length := p.length(total - done)
-		if round > fewest && p.late(time.Duration(total/p.Rounds)*(p.WarmUp+length+startUp)) {
-			fmt.Fprintf(p.Progress, "no time is left for round %d\n", round)
-			break
+// job is one run.
+type job struct {
+	scenario scenario.Scenario
+	stack    string
+}
+
+func (j job) name() string { return j.scenario.ID + " " + j.stack }
+
+// jobs returns those of a round.
+func (p *Plan) jobs(round int) (jobs []job) {
+	for _, s := range p.Scenarios {
+		if s.Rounds != 0 && round > s.Rounds {
+			continue
 		}
-		for _, s := range p.Scenarios {
-			for _, st := range p.Stacks {
-				done++
-				took := p.WarmUp + length + startUp
-				left := time.Duration(total-done+1) * took
-				fmt.Fprintf(p.Progress, "round %d: %s %s: %d of %d, takes %.1f s, %.0f s left\n",
-					round, s.ID, st.Name(), done, total, took.Seconds(), left.Seconds())
-				run, err := process.Measure(st.Name(), s, p.WarmUp, length)
-				if err != nil {
-					failed++
-					fmt.Fprintf(p.Progress, "round %d: %s %s FAILED: %v\n", round, s.ID, st.Name(), err)
-					continue
-				}
-				run.Round = round
-				runs = append(runs, run)
+		for _, st := range p.Stacks {
+			if slices.Contains(s.Stacks, st.Name()) {
+				jobs = append(jobs, job{s, st.Name()})
 			}
 		}
 	}
-	if failed > 0 {
-		return runs, fmt.Errorf("%d of %d runs failed", failed, total)
+	return jobs
+}
+
+// Run measures. A run that fails is told to Progress and left out; the error
+// says how many did. A scenario for which the system allows too few files is
+// left out, and that is no failure.
+func (p *Plan) Run() ([]result.Run, error) {
+	p.leaveOutLarge()
+	var all []job
+	for round := 1; round <= p.Rounds; round++ {
+		all = append(all, p.jobs(round)...)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("nothing to measure: %s", p.meant())
+	}
+	var runs []result.Run
+	var failures []string
+	clock := newClock(p.WarmUp)
+	done := 0
+	for round := 1; round <= p.Rounds; round++ {
+		// One length for a whole round, since ratios are taken within it.
+		length := p.length(all[done:], clock)
+		jobs := p.jobs(round)
+		if round > fewest && p.late(clock.all(jobs, length)) {
+			fmt.Fprintf(p.Progress, "no time is left for round %d\n", round)
+			break
+		}
+		for _, j := range jobs {
+			fmt.Fprintf(p.Progress, "round %d: %s: %d of %d, takes %.1f s, %.0f s left\n", round, j.name(), done+1, len(all),
+				clock.of(j, length).Seconds(), clock.all(all[done:], length).Seconds())
+			done++
+			begun := time.Now()
+			run, err := process.Measure(j.stack, j.scenario, p.WarmUp, length)
+			clock.took(j, length, time.Since(begun))
+			if err != nil {
+				failures = append(failures, j.name())
+				fmt.Fprintf(p.Progress, "round %d: %s FAILED: %v\n", round, j.name(), err)
+				continue
+			}
+			run.Round = round
+			runs = append(runs, run)
+		}
+	}
+	if len(failures) > 0 {
+		return runs, fmt.Errorf("%d of %d runs failed: %s", len(failures), done, strings.Join(failures, ", "))
 	}
 	return runs, nil
+}
+
+// leaveOutLarge removes the scenarios that need more files than a process may
+// open.
+func (p *Plan) leaveOutLarge() {
+	limit := usage.Files()
+	if limit == 0 {
+		return
+	}
+	p.Scenarios = slices.DeleteFunc(slices.Clone(p.Scenarios), func(s scenario.Scenario) bool {
+		if s.Files() <= limit {
+			return false
+		}
+		fmt.Fprintf(p.Progress, "%s is left out: it opens %d files in a process, and %d are allowed: see ulimit -n\n", s.ID, s.Files(), limit)
+		return true
+	})
+}
+
+// meant says which stacks the scenarios are for.
+func (p *Plan) meant() string {
+	var meant []string
+	for _, s := range p.Scenarios {
+		meant = append(meant, s.ID+" is for "+strings.Join(s.Stacks, ","))
+	}
+	return strings.Join(meant, "; ")
 }
 
 // fewest rounds make a median that one disturbed round does not move.
@@ -79,11 +136,11 @@ func (p *Plan) late(takes time.Duration) bool {
 // deadline.
 const shortest = 100 * time.Millisecond
 
-// length returns that of the windows when so many runs are left.
-func (p *Plan) length(runs int) time.Duration {
-	if p.Deadline.IsZero() {
+// length returns that of the windows when so much is left.
+func (p *Plan) length(left []job, c *clock) time.Duration {
+	if p.Deadline.IsZero() || len(left) == 0 {
 		return p.Length
 	}
-	share := time.Until(p.Deadline)/time.Duration(runs) - p.WarmUp - startUp
+	share := (time.Until(p.Deadline) - c.all(left, 0)) / time.Duration(len(left))
 	return max(shortest, min(p.Length, share))
 }

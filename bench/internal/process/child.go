@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
@@ -38,8 +37,9 @@ func Child() error {
 
 // child is the state of a server or client process.
 type child struct {
-	meter *meter.Meter
-	begin usage.Usage
+	meter  *meter.Meter
+	client stack.Client
+	begin  usage.Usage
 }
 
 func (c *child) obey(o order) (answer, error) {
@@ -51,11 +51,10 @@ func (c *child) obey(o order) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		client, err := s.Dial(o.Addr, o.Scenario)
-		if err != nil {
-			return answer{}, err
-		}
-		client.Run(c.meter)
+		c.client, err = s.Dial(o.Addr, o.Scenario, c.meter)
+		return answer{}, err
+	case doRun:
+		c.client.Run()
 		return answer{}, nil
 	case doBegin:
 		c.begin = usage.Now()
@@ -63,6 +62,8 @@ func (c *child) obey(o order) (answer, error) {
 		return answer{}, c.meter.Err()
 	case doEnd:
 		return answer{Window: c.end()}, c.meter.Err()
+	case doWeigh:
+		return answer{Memory: usage.Weigh()}, c.meter.Err()
 	}
 	return answer{}, fmt.Errorf("what is %q?", o.Do)
 }
@@ -72,16 +73,8 @@ func (c *child) serve(o order) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return answer{}, err
-	}
-	go func() {
-		if err := s.Serve(lis, o.Scenario); err != nil {
-			c.meter.Fail(err)
-		}
-	}()
-	return answer{Addr: lis.Addr().String()}, nil
+	addr, err := s.Serve(o.Scenario, c.meter.Fail)
+	return answer{Addr: addr}, err
 }
 
 func (c *child) end() window {

@@ -11,47 +11,97 @@ import (
 // Measure runs a stack in a scenario, in fresh processes, which have ended when
 // it returns. The window opens after the warm-up.
 func Measure(stackName string, s scenario.Scenario, warmUp, length time.Duration) (run result.Run, err error) {
-	run = result.Run{Scenario: s.ID, Stack: stackName}
-	server, err := start("server")
-	if err != nil {
-		return run, err
+	p, err := startPair(s)
+	defer func() { err = errors.Join(err, p.stop()) }()
+	if err == nil {
+		run, err = p.measure(order{Stack: stackName, Scenario: s}, warmUp, length)
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	client, err := start("client")
-	if err != nil {
-		return run, err
-	}
-	defer func() { err = errors.Join(err, client.stop()) }()
-
-	served, err := server.order(order{Do: doServe, Stack: stackName, Scenario: s})
-	if err != nil {
-		return run, err
-	}
-	if _, err := client.order(order{Do: doConnect, Stack: stackName, Scenario: s, Addr: served.Addr}); err != nil {
-		return run, err
-	}
-	time.Sleep(warmUp)
-	if _, err := server.order(order{Do: doBegin}); err != nil {
-		return run, err
-	}
-	if _, err := client.order(order{Do: doBegin}); err != nil {
-		return run, err
-	}
-	time.Sleep(length)
-	clientSaw, err := client.order(order{Do: doEnd})
-	if err != nil {
-		return run, err
-	}
-	serverSaw, err := server.order(order{Do: doEnd})
-	if err != nil {
-		return run, err
-	}
-	return fill(run, clientSaw.Window, serverSaw.Window)
+	run.Scenario, run.Stack = s.ID, stackName
+	return run, err
 }
 
-// fill puts together what both saw. Their windows do not open in the same
+// pair is a server and a client.
+type pair struct{ server, client *remote }
+
+func startPair(s scenario.Scenario) (p pair, err error) {
+	if p.server, err = start("server", s.Procs); err == nil {
+		p.client, err = start("client", s.Procs)
+	}
+	return p, err
+}
+
+func (p pair) stop() (err error) {
+	for _, child := range []*remote{p.client, p.server} {
+		if child != nil {
+			err = errors.Join(err, child.stop())
+		}
+	}
+	return err
+}
+
+// both gives the order to both, to the server first.
+func (p pair) both(do string) (server, client answer, err error) {
+	if server, err = p.server.order(order{Do: do}); err != nil {
+		return
+	}
+	client, err = p.client.order(order{Do: do})
+	return
+}
+
+func (p pair) measure(o order, warmUp, length time.Duration) (result.Run, error) {
+	o.Do = doServe
+	served, err := p.server.order(o)
+	if err != nil {
+		return result.Run{}, err
+	}
+	o.Do, o.Addr = doConnect, served.Addr
+	if o.Scenario.Kind == scenario.Idle {
+		return p.weigh(o, warmUp)
+	}
+	if _, err := p.client.order(o); err != nil {
+		return result.Run{}, err
+	}
+	if _, err := p.client.order(order{Do: doRun}); err != nil {
+		return result.Run{}, err
+	}
+	time.Sleep(warmUp)
+	if _, _, err := p.both(doBegin); err != nil {
+		return result.Run{}, err
+	}
+	time.Sleep(length)
+	server, client, err := p.both(doEnd)
+	if err != nil {
+		return result.Run{}, err
+	}
+	return fill(client.Window, server.Window)
+}
+
+// weigh connects between two looks at the memory. What the calls needed has
+// settle to be given back.
+func (p pair) weigh(connect order, settle time.Duration) (run result.Run, err error) {
+	server, client, err := p.both(doWeigh)
+	if err != nil {
+		return run, err
+	}
+	if _, err := p.client.order(connect); err != nil {
+		return run, err
+	}
+	time.Sleep(settle)
+	fullServer, fullClient, err := p.both(doWeigh)
+	if err != nil {
+		return run, err
+	}
+	sessions := float64(connect.Scenario.Idle)
+	run.ServerSession = float64(fullServer.Memory.Used-server.Memory.Used) / sessions
+	run.ClientSession = float64(fullClient.Memory.Used-client.Memory.Used) / sessions
+	run.ServerSessionRSS = float64(fullServer.Memory.RSS-server.Memory.RSS) / sessions
+	run.ClientRSS, run.ServerRSS = fullClient.Memory.RSS, fullServer.Memory.RSS
+	return run, nil
+}
+
+// fill puts together what both saw of the window. Their windows do not open in the same
 // moment, so that what they used is taken for a second, not for the window.
-func fill(run result.Run, client, server window) (result.Run, error) {
+func fill(client, server window) (run result.Run, err error) {
 	if client.Calls == 0 {
 		return run, errors.New("no call ended in the measured time")
 	}

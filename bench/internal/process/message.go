@@ -18,9 +18,11 @@ type order struct {
 
 const (
 	doServe   = "serve"   // listen, and answer with the address
-	doConnect = "connect" // connect, and start the load
+	doConnect = "connect" // connect
+	doRun     = "run"     // start the load
 	doBegin   = "begin"   // the window opens
 	doEnd     = "end"     // the window closes: answer with what was in it
+	doWeigh   = "weigh"   // answer with the memory in use
 )
 
 // answer is what a child says.
@@ -28,6 +30,7 @@ type answer struct {
 	Error  string `json:",omitempty"`
 	Addr   string `json:",omitempty"`
 	Window window
+	Memory usage.Memory
 }
 
 // window is what a child saw of the measured time. The server knows only what

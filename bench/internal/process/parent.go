@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds an answer: a stack that hangs must not hang the bench.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // remote is a child as the parent sees it.
 type remote struct {
@@ -22,13 +22,17 @@ type remote struct {
 	answers *json.Decoder
 }
 
-func start(role string) (*remote, error) {
+// start starts a child. With procs 0 it has as many as Go gives it.
+func start(role string, procs int) (*remote, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, role)
 	cmd.Stderr = os.Stderr
+	if procs > 0 {
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))
+	}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -1,34 +1,56 @@
-// Package scenario lists what is measured.
+// Package scenario lists what is measured, and with which stacks.
 package scenario
 
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// payload is the size of a common request, in bytes.
-const payload = 581
+// Kind is what a scenario measures.
+type Kind string
+
+const (
+	// Calls has callers who call, wait for the reply and call again.
+	Calls Kind = ""
+	// Idle weighs connections on which nothing happens.
+	Idle Kind = "idle"
+	// Broadcast pushes one message to every client, over and over.
+	Broadcast Kind = "broadcast"
+)
+
+// Body is what a request carries, and its reply too.
+type Body string
+
+const (
+	// Bytes are opaque, Size of them.
+	Bytes Body = ""
+	// Proto is pb.Sample.
+	Proto Body = "protobuf"
+	// JSON is object.Sample.
+	JSON Body = "json"
+)
 
 // Scenario is a load: all calls at once are Conns*Callers.
 type Scenario struct {
 	ID      string
-	Title   string
+	Kind    Kind
+	Body    Body
+	Size    int // bytes of a Bytes body
 	Conns   int
 	Callers int // of one connection, each of whom waits for its reply
-	Size    int // bytes of the request and of the reply
+	Idle    int // connections beside, which made one call each
+	Routes  int // handlers of the server; 0 is 1
+	Procs   int // GOMAXPROCS of both processes; 0 is Go's own choice
+
+	Stacks []string // that it is meant for
+	// Rounds, if not 0, are the most in which it is measured: for those that
+	// take long.
+	Rounds int
 }
 
-var all = []Scenario{
-	{ID: "S1", Title: "1 connection, 1 caller", Conns: 1, Callers: 1, Size: payload},
-	{ID: "S2", Title: "1 connection, 100 callers", Conns: 1, Callers: 100, Size: payload},
-	{ID: "S3", Title: "1 connection, 1000 callers", Conns: 1, Callers: 1000, Size: payload},
-	{ID: "S4", Title: "100 connections, 1 caller each", Conns: 100, Callers: 1, Size: payload},
-	{ID: "S6", Title: "16 connections, 64 callers each", Conns: 16, Callers: 64, Size: payload},
-	{ID: "S9", Title: "1 MiB, 1 connection, 8 callers", Conns: 1, Callers: 8, Size: 1 << 20},
-}
-
-// All returns every scenario, in the order of the table.
+// All returns every scenario, in the order in which they run.
 func All() []Scenario { return all }
 
 // Pick returns the scenarios of a list of ids with commas; all, if it is empty.
@@ -37,20 +59,36 @@ func Pick(list string) ([]Scenario, error) {
 		return all, nil
 	}
 	var picked []Scenario
-next:
 	for id := range strings.SplitSeq(list, ",") {
-		for _, s := range all {
-			if s.ID == id {
-				picked = append(picked, s)
-				continue next
-			}
+		i := slices.IndexFunc(all, func(s Scenario) bool { return s.ID == id })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scenario %q", id)
 		}
-		return nil, fmt.Errorf("there is no scenario %q", id)
+		picked = append(picked, all[i])
 	}
 	return picked, nil
 }
 
-// Payload returns the request, which every server gives back.
+// Short returns the scenario at a size that only proves that it works.
+func (s Scenario) Short() Scenario {
+	s.Conns = min(s.Conns, 100)
+	if s.Callers == 1 && s.Conns > 20 {
+		s.Conns = 20
+	}
+	if s.Kind == Broadcast {
+		s.Conns = 50
+	}
+	s.Callers = min(s.Callers, 100)
+	s.Idle = min(s.Idle, 100)
+	s.Routes = min(s.Routes, 1000)
+	return s
+}
+
+// Files returns about how many files each process opens, at most: a stack may
+// have a connection for each caller.
+func (s Scenario) Files() int { return s.Conns*max(s.Callers, 1) + s.Idle + 64 }
+
+// Payload returns the request of a Bytes body, which every server gives back.
 func (s Scenario) Payload() []byte {
 	const text = "0123456789abcdefghijklmnopqrstuvwxyz."
 	return bytes.Repeat([]byte(text), s.Size/len(text)+1)[:s.Size]

@@ -2,11 +2,11 @@ package stack
 
 import (
 	"context"
-	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/pb"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 )
@@ -19,13 +19,19 @@ var _ Stack = GRPC{}
 // Name returns "grpc".
 func (GRPC) Name() string { return "grpc" }
 
-// Serve answers EchoBlob.
-func (GRPC) Serve(lis net.Listener, _ scenario.Scenario) error {
-	srv := grpc.NewServer()
+// Serve answers EchoBlob and EchoMsg.
+func (GRPC) Serve(_ scenario.Scenario, fail func(error)) (string, error) {
+	lis, addr, err := listen()
+	if err != nil {
+		return "", err
+	}
+	srv := grpc.NewServer(GRPCServerOptions...)
 	pb.RegisterEchoServer(srv, echoService{})
-	return srv.Serve(lis)
+	go func() { fail(srv.Serve(lis)) }()
+	return addr, nil
 }
 
+// echoService is the service of gRPC, and of drpc too.
 type echoService struct {
 	pb.UnimplementedEchoServer
 }
@@ -33,22 +39,43 @@ type echoService struct {
 // EchoBlob returns what it is given.
 func (echoService) EchoBlob(_ context.Context, in *pb.Blob) (*pb.Blob, error) { return in, nil }
 
+// EchoMsg returns what it is given.
+func (echoService) EchoMsg(_ context.Context, in *pb.Msg) (*pb.Msg, error) { return in, nil }
+
 // Dial makes a ClientConn for each connection. One of them keeps to one
 // connection.
-func (GRPC) Dial(addr string, s scenario.Scenario) (Client, error) {
-	c := &callers{scenario: s}
-	request := &pb.Blob{Data: s.Payload()}
-	for range s.Conns {
-		conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func (GRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
+	if err := carries("grpc", s, scenario.Bytes, scenario.Proto); err != nil {
+		return nil, err
+	}
+	var conns []connection
+	payload := s.Payload()
+	for range s.Conns + s.Idle {
+		conn, err := grpc.NewClient("passthrough:///"+addr, GRPCDialOptions...)
 		if err != nil {
 			return nil, err
 		}
 		conn.Connect()
 		client := pb.NewEchoClient(conn)
-		c.conns = append(c.conns, func() ([]byte, error) {
-			reply, err := client.EchoBlob(context.Background(), request)
-			return reply.GetData(), err
-		})
+		conns = append(conns, func() caller { return grpcCaller(client, s.Body, payload) })
 	}
-	return c, nil
+	return newCallers(s, m, conns)
 }
+
+func grpcCaller(client pb.EchoClient, body scenario.Body, payload []byte) caller {
+	ctx := context.Background()
+	if body == scenario.Proto {
+		request := pb.Sample()
+		return callMsg(request, func() (*pb.Msg, error) { return client.EchoMsg(ctx, request) })
+	}
+	request := &pb.Blob{Data: payload}
+	return callBytes(request.Data, func() ([]byte, error) {
+		reply, err := client.EchoBlob(ctx, request)
+		return reply.GetData(), err
+	})
+}
+
+var (
+	GRPCServerOptions = []grpc.ServerOption{}
+	GRPCDialOptions   = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+)

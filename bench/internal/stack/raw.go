@@ -2,10 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
-	"runtime"
-	"sync"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
@@ -13,10 +10,10 @@ import (
 
 // Raw is the limit of what the same callers can reach: frames with a length on
 // a TCP connection, read and written as many at once as there are, and nothing
-// else: no codec, no handler goroutine, no allocation. On the server one
-// goroutine a connection echoes. On the client one goroutine a connection reads
-// and wakes the callers, which are goroutines that wait, as everywhere else;
-// the first of those who want to write writes for all.
+// else: no handler goroutine, no allocation, and no codec but where the scenario
+// wants one. On the server one goroutine a connection echoes. On the client one
+// goroutine a connection reads and wakes the callers, which are goroutines that
+// wait, as everywhere else; the first of those who want to write writes for all.
 //
 // A frame is the length of its payload (4 bytes), a number that comes back (8
 // bytes), and the payload.
@@ -36,22 +33,32 @@ const (
 func (Raw) Name() string { return "raw" }
 
 // Serve echoes frames.
-func (Raw) Serve(lis net.Listener, s scenario.Scenario) error {
-	for {
-		conn, err := lis.Accept()
-		if err != nil {
-			return err
-		}
-		// An error is the end of the client, whose process reports why.
-		if rawHeader+s.Size >= rawLarge {
-			go func() { _ = rawEchoLarge(conn, rawHeader+s.Size) }()
-		} else {
-			go func() { _ = rawEcho(conn) }()
-		}
+func (Raw) Serve(s scenario.Scenario, fail func(error)) (string, error) {
+	lis, addr, err := listen()
+	if err != nil {
+		return "", err
 	}
+	go func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				fail(err)
+				return
+			}
+			// An error is the end of the client, whose process reports why.
+			if isRawLarge(s) {
+				go func() { _ = rawEchoLarge(conn, rawHeader+s.Size) }()
+			} else {
+				go func() { _ = rawEcho(conn, newRawReply(s.Body)) }()
+			}
+		}
+	}()
+	return addr, nil
 }
 
-func rawEcho(conn net.Conn) error {
+func isRawLarge(s scenario.Scenario) bool { return rawHeader+s.Size >= rawLarge }
+
+func rawEcho(conn net.Conn, reply rawReply) error {
 	in := rawReader{conn: conn, buf: make([]byte, rawBuffer)}
 	out := make([]byte, 0, rawBuffer)
 	for {
@@ -64,7 +71,14 @@ func rawEcho(conn net.Conn) error {
 			if !ok {
 				break
 			}
-			out = rawAppend(out, seq, payload)
+			start := len(out)
+			var header [rawHeader]byte
+			var err error
+			if out, err = reply(append(out, header[:]...), payload); err != nil {
+				return err
+			}
+			binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-rawHeader))
+			binary.BigEndian.PutUint64(out[start+4:], seq)
 		}
 		if len(out) == 0 {
 			continue
@@ -115,131 +129,28 @@ func rawAppend(dst []byte, seq uint64, payload []byte) []byte {
 }
 
 // Dial connects.
-func (Raw) Dial(addr string, s scenario.Scenario) (Client, error) {
-	c := &rawClient{scenario: s, payload: s.Payload()}
-	for range s.Conns {
+func (Raw) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
+	var conns []connection
+	payload := s.Payload()
+	large := &rawLargeClient{scenario: s, meter: m}
+	for i := range s.Conns + s.Idle {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return nil, err
 		}
-		c.conns = append(c.conns, conn)
+		if isRawLarge(s) {
+			large.conns = append(large.conns, conn)
+			continue
+		}
+		callers := s.Callers
+		if i >= s.Conns {
+			callers = 1 // that of an idle connection
+		}
+		mux := newRawMux(conn, callers, m)
+		conns = append(conns, func() caller { return mux.caller(s.Body, payload) })
 	}
-	return c, nil
-}
-
-// rawClient is the callers of all connections.
-type rawClient struct {
-	scenario scenario.Scenario
-	payload  []byte
-	conns    []net.Conn
-}
-
-var _ Client = (*rawClient)(nil)
-
-// Run starts a goroutine for each connection, and one for each caller.
-func (c *rawClient) Run(m *meter.Meter) {
-	if rawHeader+c.scenario.Size >= rawLarge {
-		for i, conn := range c.conns {
-			go func() {
-				if err := c.runLarge(conn, m, m.Recorder(i)); err != nil {
-					m.Fail(err)
-				}
-			}()
-		}
-		return
+	if isRawLarge(s) {
+		return large, nil
 	}
-	for i, conn := range c.conns {
-		mux := &rawMux{conn: conn, waiting: make([]rawCaller, c.scenario.Callers)}
-		for n := range mux.waiting {
-			mux.waiting[n].ready = make(chan struct{}, 1)
-			go func() {
-				call := func() ([]byte, error) { return mux.call(n, c.payload) }
-				if err := drive(call, m, i*c.scenario.Callers+n, c.payload); err != nil {
-					m.Fail(err)
-				}
-			}()
-		}
-		go func() {
-			if err := mux.read(); err != nil {
-				m.Fail(err)
-			}
-		}()
-	}
-}
-
-// rawMux is a connection that callers share. The number of a frame is that of
-// its caller.
-type rawMux struct {
-	conn    net.Conn
-	waiting []rawCaller
-
-	mu       sync.Mutex // protects following
-	out      []byte
-	spare    []byte
-	flushing bool
-}
-
-type rawCaller struct {
-	ready chan struct{}
-	reply []byte
-}
-
-// call waits for the reply, which is valid until the caller's next call. The
-// first of those who want to write writes for all.
-func (x *rawMux) call(n int, payload []byte) ([]byte, error) {
-	x.mu.Lock()
-	x.out = rawAppend(x.out, uint64(n), payload)
-	first := !x.flushing
-	x.flushing = true
-	x.mu.Unlock()
-	if first {
-		runtime.Gosched()
-		if err := x.flush(); err != nil {
-			return nil, err
-		}
-	}
-	caller := &x.waiting[n]
-	<-caller.ready
-	return caller.reply, nil
-}
-
-func (x *rawMux) flush() error {
-	for {
-		x.mu.Lock()
-		out := x.out
-		if len(out) == 0 {
-			x.flushing = false
-			x.mu.Unlock()
-			return nil
-		}
-		x.out = x.spare[:0]
-		x.mu.Unlock()
-		if _, err := x.conn.Write(out); err != nil {
-			return err
-		}
-		x.mu.Lock()
-		x.spare = out
-		x.mu.Unlock()
-	}
-}
-
-func (x *rawMux) read() error {
-	in := rawReader{conn: x.conn, buf: make([]byte, rawBuffer)}
-	for {
-		if err := in.fill(); err != nil {
-			return err
-		}
-		for {
-			seq, payload, ok := in.next()
-			if !ok {
-				break
-			}
-			if seq >= uint64(len(x.waiting)) {
-				return fmt.Errorf("a reply for caller %d", seq)
-			}
-			caller := &x.waiting[seq]
-			caller.reply = append(caller.reply[:0], payload...)
-			caller.ready <- struct{}{}
-		}
-	}
+	return newCallers(s, m, conns)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
+	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 )
 
 // Large frames are read whole into one buffer, as a handler would see them, and
@@ -28,7 +29,29 @@ func rawEchoLarge(conn net.Conn, size int) error {
 	}
 }
 
-func (c *rawClient) runLarge(conn net.Conn, m *meter.Meter, recorder meter.Recorder) error {
+// rawLargeClient has a goroutine that reads and one that writes for each
+// connection. Its callers are the places of a window.
+type rawLargeClient struct {
+	scenario scenario.Scenario
+	meter    *meter.Meter
+	conns    []net.Conn
+}
+
+var _ Client = (*rawLargeClient)(nil)
+
+// Run starts the goroutines.
+func (c *rawLargeClient) Run() {
+	for i, conn := range c.conns {
+		go func() {
+			if err := c.drive(conn, c.scenario.Payload(), c.meter.Recorder(i)); err != nil {
+				c.meter.Fail(err)
+			}
+		}()
+	}
+}
+
+func (c *rawLargeClient) drive(conn net.Conn, payload []byte, recorder meter.Recorder) error {
+	m := c.meter
 	sent := make([]int64, c.scenario.Callers)
 	free := make(chan uint64, len(sent)) // places of the window
 	for seq := range sent {
@@ -36,7 +59,7 @@ func (c *rawClient) runLarge(conn net.Conn, m *meter.Meter, recorder meter.Recor
 		free <- uint64(seq)
 	}
 	go func() {
-		frame := rawAppend(nil, 0, c.payload)
+		frame := rawAppend(nil, 0, payload)
 		for seq := range free {
 			binary.BigEndian.PutUint64(frame[4:], seq)
 			if _, err := conn.Write(frame); err != nil {
@@ -46,12 +69,12 @@ func (c *rawClient) runLarge(conn net.Conn, m *meter.Meter, recorder meter.Recor
 		}
 	}()
 	defer close(free)
-	frame := make([]byte, rawHeader+len(c.payload))
+	frame := make([]byte, rawHeader+len(payload))
 	for {
 		if _, err := io.ReadFull(conn, frame); err != nil {
 			return err
 		}
-		if binary.BigEndian.Uint32(frame) != uint32(len(c.payload)) {
+		if binary.BigEndian.Uint32(frame) != uint32(len(payload)) {
 			return errors.New("a reply of another length")
 		}
 		seq := binary.BigEndian.Uint64(frame[4:])
@@ -62,7 +85,7 @@ func (c *rawClient) runLarge(conn net.Conn, m *meter.Meter, recorder meter.Recor
 		if !recorder.Record(sent[seq], now) {
 			return nil
 		}
-		if sent[seq] = now; seq == 0 && !bytes.Equal(frame[rawHeader:], c.payload) {
+		if sent[seq] = now; seq == 0 && !bytes.Equal(frame[rawHeader:], payload) {
 			return errors.New("a reply of other content")
 		}
 		free <- seq

@@ -6,6 +6,7 @@ package stack
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
@@ -16,22 +17,29 @@ import (
 type Stack interface {
 	// Name is that of the tables, and of the flag -stacks.
 	Name() string
-	// Serve answers on the listener until the process ends.
-	Serve(lis net.Listener, s scenario.Scenario) error
-	// Dial connects the scenario's connections.
-	Dial(addr string, s scenario.Scenario) (Client, error)
+	// Serve starts the server on a port of the loopback, and returns its
+	// address. It answers until the process ends; what ends it before goes to
+	// fail.
+	Serve(s scenario.Scenario, fail func(error)) (addr string, err error)
+	// Dial connects the scenario's connections. Each idle one makes a call.
+	Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error)
 }
 
 // Client is the load of a scenario, connected.
 type Client interface {
-	// Run starts the callers, which call until the Meter is over, and returns.
-	Run(m *meter.Meter)
+	// Run starts the load, which goes on until the Meter is over, and returns.
+	Run()
 }
 
-var all = []Stack{Raw{}, Teleport{}, GRPC{}}
-
-// All returns every Stack, in the order of the table.
-func All() []Stack { return all }
+// all is each Stack, in the order in which they are measured.
+var all = append([]Stack{
+	Raw{},
+	Teleport{name: "tp"},
+	Teleport{name: "tp-controller", controller: true},
+	Teleport{name: "tp-inline", inline: true},
+	Teleport{name: "tp-plugins", plugins: true},
+	GRPC{},
+}, others...)
 
 // Pick returns the stacks of a list of names with commas; all, if it is empty.
 func Pick(list string) ([]Stack, error) {
@@ -51,10 +59,27 @@ func Pick(list string) ([]Stack, error) {
 
 // Find returns the Stack of a name.
 func Find(name string) (Stack, error) {
-	for _, s := range all {
-		if s.Name() == name {
-			return s, nil
-		}
+	i := slices.IndexFunc(all, func(s Stack) bool { return s.Name() == name })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no stack %q", name)
 	}
-	return nil, fmt.Errorf("there is no stack %q", name)
+	return all[i], nil
+}
+
+// listen takes a port of the loopback.
+func listen() (net.Listener, string, error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", err
+	}
+	return lis, lis.Addr().String(), nil
+}
+
+// carries returns an error when a stack is asked for a body that it does not
+// know, which is a mistake in the table of scenarios.
+func carries(stack string, s scenario.Scenario, bodies ...scenario.Body) error {
+	if slices.Contains(bodies, s.Body) {
+		return nil
+	}
+	return fmt.Errorf("%s has no scenario with a body of kind %q", stack, s.Body)
 }

@@ -2,48 +2,149 @@ package stack
 
 import (
 	"fmt"
-	"net"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/bench/internal/meter"
+	"github.com/henrylee2cn/teleport/bench/internal/object"
+	"github.com/henrylee2cn/teleport/bench/internal/pb"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 )
 
 // Teleport is this library as a program uses it: a typed handler, which runs
-// beside the others, and pulls that wait.
-type Teleport struct{}
+// beside the others, and pulls that wait. Its variants differ in one thing each.
+type Teleport struct {
+	name       string
+	controller bool // the handler is the method of a controller
+	inline     bool // the handler runs in the goroutine that reads
+	plugins    bool // three plugins of four hooks each on either side
+}
 
 var _ Stack = Teleport{}
 
-// Name returns "tp".
-func (Teleport) Name() string { return "tp" }
+// Name returns "tp", or that of a variant.
+func (t Teleport) Name() string { return t.name }
 
-// Serve answers pulls of /echo.
-func (Teleport) Serve(lis net.Listener, _ scenario.Scenario) error {
-	tp.SetRawlogLevel("ERROR") // that the client is gone at the end is no news
-	peer := tp.NewPeer(&tp.PeerConfig{})
-	tp.RegPull(peer.PullRouter, "echo", func(_ tp.PullCtx, args *[]byte) ([]byte, *tp.Rerror) {
-		return *args, nil
-	})
-	return peer.ServeListener(lis)
+// uri returns that of the handler.
+func (t Teleport) uri() string {
+	if t.controller {
+		return "/echo/bytes"
+	}
+	return "/echo"
 }
 
+func (t Teleport) config(s scenario.Scenario) *tp.PeerConfig {
+	cfg := &tp.PeerConfig{}
+	switch s.Body {
+	case scenario.Proto:
+		cfg.DefaultBodyCodec = "protobuf"
+	case scenario.JSON:
+		cfg.DefaultBodyCodec = "json"
+	}
+	return cfg
+}
+
+// Serve answers pulls of the uri.
+func (t Teleport) Serve(s scenario.Scenario, fail func(error)) (string, error) {
+	tp.SetRawlogLevel("ERROR") // that the client is gone at the end is no news
+	var plugins []tp.Plugin
+	if t.plugins {
+		plugins = serverPlugins()
+	}
+	peer := tp.NewPeer(t.config(s), plugins...)
+	t.register(peer.PullRouter, s.Body)
+	for i := 1; i < s.Routes; i++ {
+		tp.RegPull(peer.PullRouter, fmt.Sprintf("beside/%d", i), echoBytes)
+	}
+	if s.Kind == scenario.Broadcast {
+		serveBroadcast(peer, s, fail)
+	}
+	lis, addr, err := listen()
+	if err != nil {
+		return "", err
+	}
+	go func() { fail(peer.ServeListener(lis)) }()
+	return addr, nil
+}
+
+func (t Teleport) register(r *tp.Router, body scenario.Body) {
+	if t.inline {
+		r = r.Dispatch(tp.DispatchInline)
+	}
+	switch {
+	case t.controller:
+		r.Reg(new(Echo))
+	case body == scenario.Proto:
+		tp.RegPull(r, "echo", func(_ tp.PullCtx, args *pb.Msg) (*pb.Msg, *tp.Rerror) { return args, nil })
+	case body == scenario.JSON:
+		tp.RegPull(r, "echo", func(_ tp.PullCtx, args *object.Order) (*object.Order, *tp.Rerror) { return args, nil })
+	default:
+		tp.RegPull(r, "echo", echoBytes)
+	}
+}
+
+func echoBytes(_ tp.PullCtx, args *[]byte) ([]byte, *tp.Rerror) { return *args, nil }
+
+// Echo is the controller.
+type Echo struct{ tp.PullCtx }
+
+// Bytes returns what it is given.
+func (*Echo) Bytes(args *[]byte) ([]byte, *tp.Rerror) { return *args, nil }
+
 // Dial makes a session for each connection.
-func (Teleport) Dial(addr string, s scenario.Scenario) (Client, error) {
-	peer := tp.NewPeer(&tp.PeerConfig{})
+func (t Teleport) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
+	bodies := []scenario.Body{scenario.Bytes}
+	if !t.controller {
+		bodies = append(bodies, scenario.Proto, scenario.JSON)
+	}
+	if err := carries(t.name, s, bodies...); err != nil {
+		return nil, err
+	}
+	var plugins []tp.Plugin
+	if t.plugins {
+		plugins = clientPlugins()
+	}
+	peer := tp.NewPeer(t.config(s), plugins...)
+	if s.Kind == scenario.Broadcast {
+		return dialBroadcast(peer, addr, s, m)
+	}
+	var conns []connection
 	payload := s.Payload()
-	c := &callers{scenario: s}
-	for range s.Conns {
+	for range s.Conns + s.Idle {
 		sess, rerr := peer.Dial(addr)
 		if rerr != nil {
-			return nil, fmt.Errorf("dial: %v", rerr)
+			return nil, asError(rerr)
 		}
-		c.conns = append(c.conns, func() ([]byte, error) {
-			reply, rerr := tp.Pull[[]byte](sess, "/echo", payload)
-			if rerr != nil {
-				return nil, fmt.Errorf("pull: %v", rerr)
-			}
-			return reply, nil
+		conns = append(conns, func() caller { return t.caller(sess, s.Body, payload) })
+	}
+	return newCallers(s, m, conns)
+}
+
+func (t Teleport) caller(sess tp.Session, body scenario.Body, payload []byte) caller {
+	uri := t.uri()
+	switch body {
+	case scenario.Proto:
+		request := pb.Sample()
+		return callMsg(request, func() (*pb.Msg, error) {
+			reply := new(pb.Msg)
+			return reply, asError(sess.Pull(uri, request, reply).Rerror())
+		})
+	case scenario.JSON:
+		request := object.Sample()
+		return callOrder(request, func() (*object.Order, error) {
+			reply := new(object.Order)
+			return reply, asError(sess.Pull(uri, request, reply).Rerror())
 		})
 	}
-	return c, nil
+	return callBytes(payload, func() ([]byte, error) {
+		reply, rerr := tp.Pull[[]byte](sess, uri, payload)
+		return reply, asError(rerr)
+	})
+}
+
+// asError makes no error of no Rerror.
+func asError(rerr *tp.Rerror) error {
+	if rerr == nil {
+		return nil
+	}
+	return fmt.Errorf("%v", rerr)
 }

@@ -1,0 +1,101 @@
+package stack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/henrylee2cn/teleport/bench/internal/meter"
+)
+
+// A broadcast goes in rounds: the server sends one message to every client, and
+// again. A round begins when the clients have the one before last: they
+// acknowledge it, on one connection for all. So two rounds at most are under
+// way, and no queue grows until it drops or delays.
+//
+// A message begins with the number of its round (8 bytes) and with when the
+// round began (8 bytes, nanoseconds by the clock that all processes of the
+// machine have in common). The rest is filled up.
+
+const roundsUnderWay = 2
+
+// caster sends the rounds, from a goroutine that lives as long as the process.
+type caster struct{ allowed chan struct{} }
+
+// startCaster waits for the first acknowledgement, which allows the first round.
+// send may not keep the message.
+func startCaster(size int, send func(msg []byte) error, fail func(error)) *caster {
+	c := &caster{make(chan struct{}, roundsUnderWay)}
+	go func() {
+		msg := make([]byte, size)
+		for round := uint64(0); ; round++ {
+			<-c.allowed
+			binary.BigEndian.PutUint64(msg, round)
+			binary.BigEndian.PutUint64(msg[8:], uint64(time.Now().UnixNano()))
+			if err := send(msg); err != nil {
+				fail(err)
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// acknowledge allows one more round.
+func (c *caster) acknowledge() { c.allowed <- struct{}{} }
+
+// audience is the Client of a broadcast: it counts what arrives, and how long
+// that took from the beginning of the round.
+type audience struct {
+	clients int64
+	size    int
+	meter   *meter.Meter
+	ack     func() error
+
+	arrived [roundsUnderWay]atomic.Int64 // messages of a round, by its number
+	whole   chan struct{}                // a round has arrived everywhere
+}
+
+var _ Client = (*audience)(nil)
+
+func newAudience(clients, size int, m *meter.Meter, ack func() error) *audience {
+	return &audience{
+		clients: int64(clients), size: size, meter: m, ack: ack,
+		whole: make(chan struct{}, roundsUnderWay),
+	}
+}
+
+// receive counts a message. Many goroutines call it.
+func (a *audience) receive(msg []byte) {
+	if len(msg) != a.size {
+		a.meter.Fail(fmt.Errorf("a message of %d bytes", len(msg)))
+		return
+	}
+	round, begun := binary.BigEndian.Uint64(msg), int64(binary.BigEndian.Uint64(msg[8:]))
+	arrived := &a.arrived[round%roundsUnderWay]
+	n := arrived.Add(1)
+	a.meter.Recorder(int(n)).Record(begun, time.Now().UnixNano())
+	if n == a.clients {
+		arrived.Store(0)
+		a.whole <- struct{}{}
+	}
+}
+
+// Run lets the first rounds begin.
+func (a *audience) Run() {
+	for range roundsUnderWay {
+		a.whole <- struct{}{}
+	}
+	go func() {
+		for range a.whole {
+			if a.meter.Over() {
+				return
+			}
+			if err := a.ack(); err != nil {
+				a.meter.Fail(err)
+				return
+			}
+		}
+	}()
+}

@@ -1,0 +1,5 @@
+//go:build gate
+
+package stack
+
+var others []Stack
