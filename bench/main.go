@@ -137,7 +137,7 @@ func (f flags) plan() (*plan.Plan, error) {
 			p.Scenarios = append(p.Scenarios, s.Short())
 		}
 	case f.gate:
-		p.WarmUp = 150 * time.Millisecond
+		p.WarmUp = 100 * time.Millisecond
 	}
 	if f.within != 0 {
 		p.Deadline = time.Now().Add(f.within)
