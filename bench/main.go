@@ -97,6 +97,9 @@ func parseFlags() (f flags, err error) {
 	if !outSet && (f.scenarios != "" || f.stacks != "" || f.short || f.gate) {
 		f.out = "" // a part of the figures must not replace all of them
 	}
+	if outSet && (f.short || f.gate) {
+		return f, errors.New("-out goes with neither -short nor -gate: they do not measure what a report says")
+	}
 	if f.out != "" {
 		if _, err := os.Stat(f.out); err != nil {
 			return f, fmt.Errorf("-out: %w", err) // now, not in a quarter of an hour

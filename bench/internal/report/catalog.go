@@ -26,7 +26,7 @@ var scenarios = []entry{
 	{"P2-S4", "S4 with a protobuf message"},
 	{"P2-S6", "S6 with a protobuf message"},
 	{"S9", "1 MiB each way, 1 connection, 8 callers"},
-	{"S10", "a JSON object of about 1 KB; raw with encoding/json"},
+	{"S10", "S2 with a JSON object of about 1 KB; raw with encoding/json"},
 	{"S7", "10,000 idle sessions"},
 	{"S8", "one push of 128 bytes to 5,000 clients, over and over"},
 	{"S2-idle-0", "S2, no other session"},

@@ -94,7 +94,7 @@ func TestPage(t *testing.T) {
 		"| processor | A \\| B &lt;C> |",
 		"| date | 2026-01-02 |",
 		"| google.golang.org/grpc | v1.2.3 |",
-		"| rounds | 3 |",
+		"| rounds | 3, fewer where connections are made by the thousand |",
 		"| S4 | 100 connections, 1 caller each |",
 
 		"## Goals",

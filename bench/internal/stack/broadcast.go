@@ -29,14 +29,15 @@ func startCaster(size int, send func(msg []byte) error, fail func(error)) *caste
 	c := &caster{make(chan struct{}, roundsUnderWay)}
 	go func() {
 		msg := make([]byte, size)
-		for round := uint64(0); ; round++ {
-			<-c.allowed
+		round := uint64(0)
+		for range c.allowed {
 			binary.BigEndian.PutUint64(msg, round)
 			binary.BigEndian.PutUint64(msg[8:], uint64(time.Now().UnixNano()))
 			if err := send(msg); err != nil {
 				fail(err)
 				return
 			}
+			round++
 		}
 	}()
 	return c
