@@ -33,7 +33,7 @@ type Peer struct {
 	codecID  byte       // of DefaultBodyCodec; 0 is that of the process
 	plugins  *pluginChain
 	pool     workerPool
-	ready    sync.Pool    // of chan struct{}: see takeReady
+	cmds     sync.Pool    // of *PullCmd: see takeCmd
 	handlers atomic.Int64 // running, of all sessions
 	hub      sessionHub
 

@@ -4,33 +4,82 @@ import "sync"
 
 // pendingPulls are the pulls of a link that wait for their replies. Whoever
 // removes one finishes it, so it is finished exactly once.
+//
+// Sequence numbers follow one another, so most pulls have a place of their own
+// in a ring. The others, of which an older one is still under way at their
+// place when the ring is full, are in a map.
 type pendingPulls struct {
 	mu     sync.Mutex // protects following
-	calls  map[uint64]*PullCmd
+	ring   []*PullCmd // its length is a power of two, or 0
+	others map[uint64]*PullCmd
+	n      int
 	closed *Rerror // why no more are taken
 }
 
+const (
+	minPendingRing = 4
+	maxPendingRing = 4096
+	maxIdlePending = 256 // how large a ring is kept when none is under way
+)
+
+// place returns where in the ring the pull with the sequence number would be.
+func (p *pendingPulls) place(seq uint64) *(*PullCmd) { return &p.ring[seq&uint64(len(p.ring)-1)] }
+
 // add registers cmd, or returns why not.
 func (p *pendingPulls) add(cmd *PullCmd) *Rerror {
+	seq := cmd.output.Seq()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closed != nil {
+		p.mu.Unlock()
 		return p.closed.Copy()
 	}
-	if p.calls == nil {
-		p.calls = make(map[uint64]*PullCmd)
+	if 2*p.n >= len(p.ring) && len(p.ring) < maxPendingRing {
+		p.grow()
 	}
-	p.calls[cmd.output.Seq()] = cmd
+	p.n++
+	if place := p.place(seq); *place == nil {
+		*place = cmd
+	} else {
+		if p.others == nil {
+			p.others = make(map[uint64]*PullCmd)
+		}
+		p.others[seq] = cmd
+	}
+	p.mu.Unlock()
 	return nil
+}
+
+// grow doubles the ring. Two pulls of different places stay so. mu is held.
+func (p *pendingPulls) grow() {
+	old := p.ring
+	p.ring = make([]*PullCmd, max(2*len(old), minPendingRing))
+	for _, cmd := range old {
+		if cmd != nil {
+			*p.place(cmd.output.Seq()) = cmd
+		}
+	}
 }
 
 // remove returns the pull with the sequence number, which is the caller's to
 // finish, or nil.
-func (p *pendingPulls) remove(seq uint64) *PullCmd {
+func (p *pendingPulls) remove(seq uint64) (cmd *PullCmd) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	cmd := p.calls[seq]
-	delete(p.calls, seq)
+	if p.n == 0 {
+		return nil
+	}
+	if place := p.place(seq); *place != nil && (*place).output.Seq() == seq {
+		cmd, *place = *place, nil
+	} else if cmd = p.others[seq]; cmd != nil {
+		delete(p.others, seq)
+	}
+	if cmd == nil {
+		return nil
+	}
+	p.n--
+	if p.n == 0 && len(p.ring) > maxIdlePending {
+		p.ring, p.others = nil, nil
+	}
 	return cmd
 }
 
@@ -41,16 +90,21 @@ func (p *pendingPulls) close(why *Rerror) []*PullCmd {
 	if p.closed == nil {
 		p.closed = why
 	}
-	calls := make([]*PullCmd, 0, len(p.calls))
-	for _, cmd := range p.calls {
+	calls := make([]*PullCmd, 0, p.n)
+	for _, cmd := range p.ring {
+		if cmd != nil {
+			calls = append(calls, cmd)
+		}
+	}
+	for _, cmd := range p.others {
 		calls = append(calls, cmd)
 	}
-	p.calls = nil
+	p.ring, p.others, p.n = nil, nil, 0
 	return calls
 }
 
 func (p *pendingPulls) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.calls)
+	return p.n
 }

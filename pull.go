@@ -33,6 +33,8 @@ type PullCmd struct {
 	arrived socket.Packet
 	readCtx *handlerCtx // of the reply, if there are hooks that see it
 
+	unseen bool // see takeCmd
+
 	ready chan struct{} // Pull: all that is set; it has room for one
 	async *asyncPull    // GoPull
 }
@@ -60,14 +62,16 @@ func (s *session) Pull(uri string, args interface{}, reply interface{}, setting 
 
 func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
 	c.fill(s, uri, args, reply, setting)
-	c.ready = s.peer.takeReady()
+	if c.ready == nil {
+		c.ready = make(chan struct{}, 1)
+	}
 	ctx, cancel := c.bound()
-	defer cancel()
 	if c.launch() {
 		c.await(ctx)
 	}
-	s.peer.giveReady(c.ready) // empty, and nobody will send on it any more
-	c.ready = nil
+	if cancel != nil {
+		cancel()
+	}
 	c.complete()
 }
 
@@ -86,16 +90,22 @@ func (c *PullCmd) await(ctx context.Context) {
 	}
 }
 
-// takeReady returns a channel with room for one. They belong to the peer, for
-// those made in a bubble of testing/synctest must not be used in another.
-func (p *Peer) takeReady() chan struct{} {
-	if ready, ok := p.ready.Get().(chan struct{}); ok {
-		return ready
+// takeCmd returns a PullCmd for a pull that nobody sees but its caller, who
+// gives it back: no hook, and not the user. They belong to the peer, for their
+// channels, if made in a bubble of testing/synctest, must not leave it.
+func (p *Peer) takeCmd() *PullCmd {
+	if cmd, ok := p.cmds.Get().(*PullCmd); ok {
+		return cmd
 	}
-	return make(chan struct{}, 1)
+	return &PullCmd{unseen: true}
 }
 
-func (p *Peer) giveReady(ready chan struct{}) { p.ready.Put(ready) }
+// giveCmd takes it back when it is finished: its channel is empty, and nobody
+// will send on that any more.
+func (p *Peer) giveCmd(cmd *PullCmd) {
+	*cmd = PullCmd{unseen: true, ready: cmd.ready}
+	p.cmds.Put(cmd)
+}
 
 // GoPull calls the handler of uri and sends the finished PullCmd on done.
 func (s *session) GoPull(uri string, args interface{}, reply interface{}, done chan *PullCmd, setting ...socket.PacketSetting) {
@@ -116,7 +126,9 @@ func (s *session) GoPull(uri string, args interface{}, reply interface{}, done c
 		}
 	})
 	cmd.async.stop = func() bool {
-		defer cancel()
+		if cancel != nil {
+			defer cancel()
+		}
 		return stop()
 	}
 	cmd.partOver()
@@ -129,7 +141,10 @@ var processStart = time.Now()
 func sinceStart() time.Duration { return time.Since(processStart) }
 
 func (c *PullCmd) fill(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
-	c.sess, c.reply, c.start = s, reply, sinceStart()
+	c.sess, c.reply = s, reply
+	if c.timed() {
+		c.start = sinceStart()
+	}
 	fillLaunch(&c.output, s.peer, uri, args, setting)
 	c.output.SetPtype(TypePull)
 }
@@ -154,11 +169,12 @@ func fillLaunch(p *socket.Packet, peer *Peer, uri string, args interface{}, sett
 }
 
 // bound returns the context that ends the pull; with no bound it never does.
+// What cancels it is nil if there is nothing to release.
 func (c *PullCmd) bound() (context.Context, context.CancelFunc) {
 	ctx := c.output.Context()
 	d := c.sess.peer.cfg.DefaultPullTimeout
 	if d <= 0 {
-		return ctx, nothing
+		return ctx, nil
 	}
 	c.ctx = ctx // what the user and the plugins see
 	bounded, cancel := context.WithTimeout(ctx, d)
@@ -308,9 +324,14 @@ func (c *PullCmd) complete() {
 	if c.input != nil {
 		c.readReply()
 	}
-	c.cost = sinceStart() - c.start
-	c.logExchange()
+	if c.timed() {
+		c.cost = sinceStart() - c.start
+		c.logExchange()
+	}
 }
+
+// timed reports whether anyone can ask how long the pull took.
+func (c *PullCmd) timed() bool { return !c.unseen || c.sess.peer.observes }
 
 func (c *PullCmd) readReply() {
 	defer c.input.ReleaseBody()

@@ -2,7 +2,6 @@ package tp
 
 import (
 	"reflect"
-	"sync"
 
 	"github.com/henrylee2cn/teleport/socket"
 )
@@ -83,14 +82,9 @@ func Pull[R any](sess Session, uri string, args interface{}, setting ...socket.P
 		return call.reply, call.rerr
 	}
 	var reply R
-	cmd := pullCmds.Get().(*PullCmd)
+	cmd := s.peer.takeCmd()
 	cmd.pull(s, uri, args, &reply, setting)
 	rerr := cmd.rerr
-	*cmd = PullCmd{}
-	pullCmds.Put(cmd)
+	s.peer.giveCmd(cmd)
 	return reply, rerr
 }
-
-// pullCmds are for pulls that nobody outside of Pull sees: no hook, and not
-// the caller.
-var pullCmds = sync.Pool{New: func() any { return new(PullCmd) }}
