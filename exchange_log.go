@@ -117,8 +117,8 @@ func (c *PullCmd) logExchange() {
 }
 
 // logExchange logs a push of this side.
-func (c *pushCmd) logExchange(start time.Time, rerr *Rerror) {
-	line := exchangeLine{kind: "pushed", sess: c.sess, packet: &c.output, rerr: rerr, cost: time.Since(start), out: &c.output}
+func (c *pushCmd) logExchange(start time.Duration, rerr *Rerror) {
+	line := exchangeLine{kind: "pushed", sess: c.sess, packet: &c.output, rerr: rerr, cost: sinceStart() - start, out: &c.output}
 	if c.sess.peer.cfg.PrintBody {
 		line.printedBodies.out = outText(&c.output)
 	}

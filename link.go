@@ -114,6 +114,17 @@ func (l *link) send(p *socket.Packet) error {
 	return err
 }
 
+// sendNeverWaiting is send for who sends to many.
+func (l *link) sendNeverWaiting(p *socket.Packet) error {
+	sent := l.caps.announce(p)
+	flush, err := l.conn.QueuePacketNeverWaiting(p)
+	if flush {
+		l.peer.pool.mustStart(flushTask{l.conn})
+	}
+	sent(err)
+	return err
+}
+
 // sendFromReader is send for the reader, which never waits. A failure to find
 // room closes the link.
 func (l *link) sendFromReader(p *socket.Packet) error {

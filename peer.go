@@ -28,14 +28,15 @@ type Peer struct {
 	// PushRouter finds the handlers of pushes.
 	PushRouter *Router
 
-	cfg      PeerConfig // with defaults
-	observes bool       // exchanges may be logged
-	codecID  byte       // of DefaultBodyCodec; 0 is that of the process
-	plugins  *pluginChain
-	pool     workerPool
-	cmds     sync.Pool    // of *PullCmd: see takeCmd
-	handlers atomic.Int64 // running, of all sessions
-	hub      sessionHub
+	cfg        PeerConfig // with defaults
+	observes   bool       // exchanges may be logged
+	codecID    byte       // of DefaultBodyCodec; 0 is that of the process
+	plugins    *pluginChain
+	pool       workerPool
+	cmds       sync.Pool    // of *PullCmd: see takeCmd
+	handlers   atomic.Int64 // running, of all sessions
+	hub        sessionHub
+	broadcasts atomic.Uint64 // how many pushes were prepared
 
 	life   context.Context // ends when Shutdown begins
 	die    context.CancelFunc

@@ -209,6 +209,12 @@ func (c *pluginChain) readsReplies() bool {
 	return len(h.postReadReplyHeader)+len(h.preReadReplyBody)+len(h.postReadReplyBody) > 0
 }
 
+// seesPushes reports whether any hook sees the pushes of this side.
+func (c *pluginChain) seesPushes() bool {
+	h := c.sorted.Load()
+	return len(h.preWritePush)+len(h.postWritePush) > 0
+}
+
 // seesPulls reports whether any hook sees the pulls of this side.
 func (c *pluginChain) seesPulls() bool {
 	h := c.sorted.Load()

@@ -2,7 +2,6 @@ package tp
 
 import (
 	"context"
-	"time"
 
 	"github.com/henrylee2cn/goutil"
 	"github.com/henrylee2cn/teleport/socket"
@@ -13,6 +12,8 @@ type pushCmd struct {
 	sess   *session
 	output socket.Packet
 	ctx    context.Context
+
+	neverWaits bool // for room in the outgoing queue, nor for the kernel
 }
 
 var _ WriteCtx = new(pushCmd)
@@ -22,38 +23,64 @@ func (s *session) Push(uri string, args interface{}, setting ...socket.PacketSet
 	c := &pushCmd{sess: s}
 	fillLaunch(&c.output, s.peer, uri, args, setting)
 	c.output.SetPtype(TypePush)
-	if !s.peer.observes {
-		return c.launch()
+	err, rerr := c.push()
+	if err != nil {
+		rerr = writeRerror(err)
 	}
-	start := time.Now()
-	rerr := c.launch()
-	c.logExchange(start, rerr)
 	return rerr
 }
 
-func (c *pushCmd) launch() *Rerror {
+// push sends the push. It returns either what kept it from being written, or
+// who refused it.
+func (c *pushCmd) push() (error, *Rerror) {
+	if !c.sess.peer.observes {
+		return c.launch()
+	}
+	start := sinceStart()
+	err, rerr := c.launch()
+	logged := rerr
+	if err != nil {
+		logged = writeRerror(err)
+	}
+	c.logExchange(start, logged)
+	return err, rerr
+}
+
+// check returns what is wrong with the push itself.
+func (c *pushCmd) check() *Rerror {
 	if c.output.Uri() == "" {
 		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the URI of the push is empty")
 	}
 	if err := c.output.Context().Err(); err != nil {
 		return ToRerror(err)
 	}
+	return nil
+}
+
+func (c *pushCmd) launch() (error, *Rerror) {
+	if rerr := c.check(); rerr != nil {
+		return nil, rerr
+	}
 	l, rerr := c.sess.live()
 	if rerr != nil {
-		return rerr
+		return nil, rerr
 	}
 	plugins := c.sess.peer.plugins
 	c.output.SetSeq(l.pushSeq.Add(1) - 1)
 	if rerr := plugins.PreWritePush(c); rerr != nil {
-		return rerr
+		return nil, rerr
 	}
-	if err := l.send(&c.output); err != nil {
-		return writeRerror(err)
+	send := l.send
+	if c.neverWaits {
+		send = l.sendNeverWaiting
+	}
+	if err := send(&c.output); err != nil {
+		return err, nil
 	}
 	if rerr := plugins.PostWritePush(c); rerr != nil {
 		c.sess.peer.log().Warnf("session %s: PostWritePush of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
 	}
-	return nil
+	return nil, nil
 }
 
 // Output returns the packet.

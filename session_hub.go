@@ -3,6 +3,7 @@ package tp
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // sessionHub finds the open sessions of a peer by id. Its lock makes the
@@ -10,6 +11,25 @@ import (
 type sessionHub struct {
 	mu   sync.RWMutex // protects following, and the name of every session
 	byID map[string]*session
+
+	// list has the sessions of byID; nil after a change. It is not changed, so
+	// that who goes through it needs no lock.
+	list atomic.Pointer[[]*session]
+}
+
+// all returns the open sessions, in no order. The slice must not be changed.
+func (h *sessionHub) all() []*session {
+	if list := h.list.Load(); list != nil {
+		return *list
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	list := make([]*session, 0, len(h.byID))
+	for _, s := range h.byID {
+		list = append(list, s)
+	}
+	h.list.Store(&list)
+	return list
 }
 
 // name is what the hub knows of a session.
@@ -60,6 +80,7 @@ func (h *sessionHub) free(id string) string {
 
 // take puts s under id and returns who was there.
 func (h *sessionHub) take(s *session, id string) (loser *session) {
+	h.list.Store(nil)
 	if s.registered && s.id != id {
 		delete(h.byID, s.id)
 	}
@@ -83,6 +104,7 @@ func (s *session) unregister() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.registered {
+		h.list.Store(nil)
 		delete(h.byID, s.id)
 		s.registered = false
 	}
@@ -145,13 +167,7 @@ func (p *Peer) GetSession(sessionId string) (Session, bool) {
 // RangeSession calls fn for each open session until it returns false. fn may
 // do anything, also close sessions.
 func (p *Peer) RangeSession(fn func(sess Session) bool) {
-	p.hub.mu.RLock()
-	sessions := make([]*session, 0, len(p.hub.byID))
-	for _, s := range p.hub.byID {
-		sessions = append(sessions, s)
-	}
-	p.hub.mu.RUnlock()
-	for _, s := range sessions {
+	for _, s := range p.hub.all() {
 		if !fn(s) {
 			return
 		}

@@ -30,7 +30,10 @@ const (
 // buffer is pooled memory. In programs that are built with the race detector it
 // is overwritten when it goes back to its pool: whoever kept a part of it sees
 // that at once.
-type buffer struct{ B []byte }
+type buffer struct {
+	B      []byte
+	shared bool // it is not pooled, and nobody writes to it: see Frame
+}
 
 var (
 	readBuffers  = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
@@ -53,6 +56,9 @@ func getClass(class int) *buffer {
 }
 
 func putBuffer(b *buffer) {
+	if b.shared {
+		return
+	}
 	poison(b.B)
 	b.B = b.B[:0]
 	class := classOf(cap(b.B))

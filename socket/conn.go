@@ -251,7 +251,7 @@ func (c *Conn) unpack(p *Packet) (err error) {
 
 // WritePacket packs the packet and returns when the kernel has all its bytes.
 func (c *Conn) WritePacket(p *Packet) error {
-	target, err := c.queuePacket(p, true)
+	target, _, err := c.queuePacket(p, mayWait)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (c *Conn) WritePacket(p *Packet) error {
 // queue is full, at most the write timeout and the packet's context. With a
 // context that can end it never waits for the kernel either.
 func (c *Conn) QueuePacket(p *Packet) error {
-	_, err := c.queuePacket(p, true)
+	_, _, err := c.queuePacket(p, mayWait)
 	return err
 }
 
@@ -272,26 +272,24 @@ func (c *Conn) QueuePacket(p *Packet) error {
 // which it fails with ErrQueueFull. The frame leaves when the reader next
 // waits for bytes, or with those of other writers, or by FlushSoon.
 func (c *Conn) QueuePacketNoWait(p *Packet) error {
-	_, err := c.queuePacket(p, false)
+	_, _, err := c.queuePacket(p, readerWrites)
 	return err
 }
 
-func (c *Conn) queuePacket(p *Packet, wait bool) (target uint64, err error) {
+// queuePacket leaves flushing to the caller if that neverWaits.
+func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
 	ctx := p.ctx
 	if c.appender == nil {
-		return c.stagePacket(ctx, p, wait)
+		return c.stagePacket(ctx, p, how)
 	}
 	frame := getBuffer(c.sizeHint(p))
 	if err := c.appendFrame(frame, p); err != nil {
 		putBuffer(frame)
-		return 0, err
+		return 0, false, err
 	}
-	target, flusher, err := c.out.commit(c, ctx, frame, wait)
-	if flusher {
-		c.flushFor(ctx, wait)
-	}
-	return target, err
+	target, flush, err = c.out.commit(c, ctx, frame, how)
+	return target, c.flushUnless(flush, ctx, how), err
 }
 
 // frameOverhead is more than a frame without meta data has around URI and body.
@@ -330,21 +328,18 @@ func (c *Conn) appendFrame(frame *buffer, p *Packet) (err error) {
 // under packMu keeps the frames in the order of their Packs, which a Proto
 // with state (a cipher, a dictionary) depends on. All waiting is done without
 // packMu, which the reader needs too.
-func (c *Conn) stagePacket(ctx context.Context, p *Packet, wait bool) (target uint64, err error) {
-	a := admission{ctx: ctx, wait: wait}
+func (c *Conn) stagePacket(ctx context.Context, p *Packet, how patience) (target uint64, flush bool, err error) {
+	a := admission{ctx: ctx, how: how}
 	defer a.stop()
 	for {
 		if err := c.out.waitRoom(c, &a); err != nil {
-			return 0, err
+			return 0, false, err
 		}
-		target, flusher, err := c.packAndCommit(p, &a)
+		target, flush, err = c.packAndCommit(p, &a)
 		if err == errNoRoom {
 			continue
 		}
-		if flusher {
-			c.flushFor(ctx, wait)
-		}
-		return target, err
+		return target, c.flushUnless(flush, ctx, how), err
 	}
 }
 
@@ -369,7 +364,7 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 		putBuffer(frame)
 		return 0, false, err
 	}
-	return c.out.commitAdmitted(c, frame, a.wait)
+	return c.out.commitAdmitted(c, frame, a.how)
 }
 
 func (c *Conn) pack(p *Packet) (err error) {

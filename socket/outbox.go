@@ -25,6 +25,19 @@ var (
 	ErrQueueTimeout = fmt.Errorf("socket: the outgoing queue stayed full: %w", os.ErrDeadlineExceeded)
 )
 
+// patience is how a writer takes a queue that is full and a kernel that is slow.
+type patience uint8
+
+const (
+	// mayWait waits for both, within its bounds.
+	mayWait patience = iota
+	// readerWrites waits for nothing: it has a reserve, and its frames gather.
+	readerWrites
+	// neverWaits waits for nothing and has no reserve; another goroutine
+	// flushes.
+	neverWaits
+)
+
 // outbox is the writing half of a Conn: the queue and who empties it.
 //
 // At most one goroutine is the flusher. Only it writes to the conn, and it
@@ -59,8 +72,8 @@ type outbox struct {
 // It returns the count of accepted bytes at the frame's end, and whether the
 // caller is the flusher now: it must call flushFor, holding no lock that the
 // reader may want.
-func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, wait bool) (target uint64, flusher bool, err error) {
-	a := admission{ctx: ctx, wait: wait}
+func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, how patience) (target uint64, flusher bool, err error) {
+	a := admission{ctx: ctx, how: how}
 	defer a.stop()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -68,37 +81,37 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, wait bool) 
 		putBuffer(frame)
 		return 0, false, err
 	}
-	target, flusher = o.append(c, frame, wait)
+	target, flusher = o.append(c, frame, how)
 	return target, flusher, nil
 }
 
 // commitAdmitted is commit for a frame that was admitted before it was
 // packed, since it cannot be packed again.
-func (o *outbox) commitAdmitted(c *Conn, frame *buffer, wait bool) (target uint64, flusher bool, err error) {
+func (o *outbox) commitAdmitted(c *Conn, frame *buffer, how patience) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.refusal(); err != nil {
 		putBuffer(frame)
 		return 0, false, err
 	}
-	target, flusher = o.append(c, frame, wait)
+	target, flusher = o.append(c, frame, how)
 	return target, flusher, nil
 }
 
 // append queues the frame. mu is held.
-func (o *outbox) append(c *Conn, frame *buffer, wait bool) (target uint64, flusher bool) {
+func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, flusher bool) {
 	n := len(frame.B)
 	switch {
 	case o.waiting < c.opt.QueueLimit:
 		o.reserved = 0
-	case !wait:
+	case how == readerWrites:
 		o.reserved += n
 	}
 	o.waiting += n
 	o.accepted += uint64(n)
 	o.gather(frame)
 	// The reader gathers what it sends until it waits, or it is much.
-	if o.flushing || !wait && o.gathered < writeChunk {
+	if o.flushing || how == readerWrites && o.gathered < writeChunk {
 		return o.accepted, false
 	}
 	o.flushing = true
@@ -139,8 +152,8 @@ func (o *outbox) push(b *buffer) {
 // wait, however often the writer finds the queue full again.
 type admission struct {
 	ctx   context.Context // may be nil
-	wait  bool            // false for the reader, which has the reserve instead
-	timer *time.Timer     // of the write timeout; nil before there was a wait
+	how   patience
+	timer *time.Timer // of the write timeout; nil before there was a wait
 }
 
 func (a *admission) stop() {
@@ -188,7 +201,7 @@ func (o *outbox) refusal() error {
 // fits reports whether one more frame is admitted. What the reader may queue
 // above the limit is reckoned by itself: one frame before it may be far above.
 func (o *outbox) fits(c *Conn, a *admission) bool {
-	return o.waiting < c.opt.QueueLimit || !a.wait && o.reserved < queueReserve
+	return o.waiting < c.opt.QueueLimit || a.how == readerWrites && o.reserved < queueReserve
 }
 
 // admit returns when there is room. It is called with mu held, and gives it
@@ -201,7 +214,7 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 		if o.fits(c, a) {
 			return nil
 		}
-		if !a.wait {
+		if a.how != mayWait {
 			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting)
 		}
 		timeout, done := a.bounds(c)

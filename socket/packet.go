@@ -178,6 +178,10 @@ func (p *Packet) SizeLimit() uint32 {
 	return PacketSizeLimit()
 }
 
+// SetSizeLimit sets the greatest size in bytes that SetSize accepts; 0 is
+// PacketSizeLimit(). Reading and writing on a Conn set it to that of the Conn.
+func (p *Packet) SetSizeLimit(limit uint32) { p.limit = limit }
+
 // Context returns what WithContext or SetContext put there, or
 // context.Background().
 func (p *Packet) Context() context.Context {

@@ -18,10 +18,20 @@ const (
 	loneFlushes = 16
 )
 
+// flushUnless flushes if the writer has become the flusher. It returns true if
+// it leaves that to the caller.
+func (c *Conn) flushUnless(flusher bool, ctx context.Context, how patience) bool {
+	if !flusher || how == neverWaits {
+		return flusher
+	}
+	c.flushFor(ctx, how)
+	return false
+}
+
 // flushFor is the flusher's work right after its commit. One whose context may
 // end does not wait for the kernel: another goroutine does it in its stead.
-func (c *Conn) flushFor(ctx context.Context, wait bool) {
-	if !wait {
+func (c *Conn) flushFor(ctx context.Context, how patience) {
+	if how == readerWrites {
 		c.flushNoWait()
 		return
 	}
@@ -230,9 +240,9 @@ func (c *Conn) Queued() int {
 func (c *Conn) Write(b []byte) (int, error) {
 	frame := getBuffer(len(b))
 	frame.B = append(frame.B, b...)
-	target, flusher, err := c.out.commit(c, nil, frame, true)
+	target, flusher, err := c.out.commit(c, nil, frame, mayWait)
 	if flusher {
-		c.flushFor(context.Background(), true)
+		c.flushFor(context.Background(), mayWait)
 	}
 	if err == nil {
 		err = c.waitWritten(context.Background(), target)

@@ -10,15 +10,15 @@ import (
 )
 
 // A broadcast goes in rounds: the server sends one message to every client, and
-// again. A round begins when the clients have the one before last: they
-// acknowledge it, on one connection for all. So two rounds at most are under
-// way, and no queue grows until it drops or delays.
+// again. The clients acknowledge each, on one connection for all, and so many
+// rounds at most are under way: enough that nobody waits for an acknowledgement,
+// and few enough that no queue grows until it drops.
 //
 // A message begins with the number of its round (8 bytes) and with when the
 // round began (8 bytes, nanoseconds by the clock that all processes of the
 // machine have in common). The rest is filled up.
 
-const roundsUnderWay = 2
+const roundsUnderWay = 64
 
 // caster sends the rounds, from a goroutine that lives as long as the process.
 type caster struct{ allowed chan struct{} }

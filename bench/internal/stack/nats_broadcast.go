@@ -12,12 +12,7 @@ import (
 // natsBroadcast publishes to the subject "news", on the responder's connection.
 func natsBroadcast(conn *nats.Conn, s scenario.Scenario, fail func(error)) error {
 	c := startCaster(s.Size, func(msg []byte) error { return conn.Publish("news", msg) }, fail)
-	_, err := conn.Subscribe("ack", func(m *nats.Msg) {
-		c.acknowledge()
-		if err := m.Respond(nil); err != nil {
-			fail(err)
-		}
-	})
+	_, err := conn.Subscribe("ack", func(*nats.Msg) { c.acknowledge() })
 	return err
 }
 
@@ -27,10 +22,7 @@ func natsListeners(connect func() (*nats.Conn, error), s scenario.Scenario, m *m
 	if err != nil {
 		return nil, err
 	}
-	a := newAudience(s.Conns, s.Size, m, func() error {
-		_, err := acks.Request("ack", nil, natsPatience)
-		return err
-	})
+	a := newAudience(s.Conns, s.Size, m, func() error { return acks.Publish("ack", nil) })
 	for range s.Conns {
 		conn, err := connect()
 		if err != nil {

@@ -1,29 +1,23 @@
 package stack
 
 import (
+	"fmt"
+
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
 )
 
-// broadcast pushes a message to every session of the peer. What a program would
-// write for that is only here.
-func broadcast(peer *tp.Peer, uri string, msg []byte) *tp.Rerror {
-	var failed *tp.Rerror
-	peer.RangeSession(func(sess tp.Session) bool {
-		failed = sess.Push(uri, msg)
-		return failed == nil
-	})
-	return failed
-}
-
 // serveBroadcast lets the peer push to /news, as often as /ack allows it.
 func serveBroadcast(peer *tp.Peer, s scenario.Scenario, fail func(error)) {
-	c := startCaster(s.Size, func(msg []byte) error { return asError(broadcast(peer, "/news", msg)) }, fail)
-	tp.RegPull(peer.PullRouter, "ack", func(tp.PullCtx, *struct{}) (struct{}, *tp.Rerror) {
-		c.acknowledge()
-		return struct{}{}, nil
-	})
+	c := startCaster(s.Size, func(msg []byte) error {
+		count, rerr := peer.Broadcast("/news", msg, nil)
+		if rerr == nil && count.Sent != s.Conns+1 {
+			return fmt.Errorf("a broadcast reached %+v of %d", count, s.Conns+1)
+		}
+		return asError(rerr)
+	}, fail)
+	tp.RegPush(peer.PushRouter, "ack", func(tp.PushCtx, *[]byte) { c.acknowledge() })
 }
 
 // dialBroadcast makes a session for each client, and one more that acknowledges.
@@ -31,7 +25,7 @@ func serveBroadcast(peer *tp.Peer, s scenario.Scenario, fail func(error)) {
 func dialBroadcast(peer *tp.Peer, addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
 	var sess tp.Session
 	a := newAudience(s.Conns+1, s.Size, m, func() error {
-		return asError(sess.Pull("/ack", struct{}{}, nil).Rerror())
+		return asError(sess.Push("/ack", nil))
 	})
 	tp.RegPush(peer.PushRouter, "news", func(_ tp.PushCtx, args *[]byte) { a.receive(*args) })
 	payload := s.Payload()

@@ -1,0 +1,156 @@
+package tp
+
+import (
+	"errors"
+
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+// PreparedPush is a push that is encoded once and sent to many sessions. It is
+// made by Peer.PreparePush, belongs to no session, and is safe for concurrent
+// use.
+//
+// It never waits and never writes in the goroutine that sends it, so one slow
+// session holds up no other. All sessions get the same sequence number. What
+// cannot be shared is encoded for each session from the same args, which then
+// must not change before the last Send: when a plugin has PreWritePush or
+// PostWritePush hooks, which may change each packet, when exchanges are logged,
+// for sessions of another packet format than the default one, and for the
+// first push of a session.
+type PreparedPush struct {
+	peer    *Peer
+	uri     string
+	args    interface{}
+	setting []socket.PacketSetting
+	frame   *socket.Frame
+}
+
+// PreparePush encodes a push. It fails as Session.Push does when the args
+// cannot be encoded.
+func (p *Peer) PreparePush(uri string, args interface{}, setting ...socket.PacketSetting) (*PreparedPush, *Rerror) {
+	c := &pushCmd{}
+	fillLaunch(&c.output, p, uri, args, setting)
+	c.output.SetPtype(TypePush)
+	c.output.SetSeq(p.broadcasts.Add(1) - 1)
+	if rerr := c.check(); rerr != nil {
+		return nil, rerr
+	}
+	if limit := p.cfg.PacketSizeLimit; limit > 0 {
+		c.output.SetSizeLimit(limit)
+	}
+	frame, err := socket.NewFrame(&c.output)
+	if err != nil {
+		return nil, writeRerror(err)
+	}
+	return &PreparedPush{peer: p, uri: uri, args: args, setting: setting, frame: frame}, nil
+}
+
+// Send queues the push on a session of the peer that prepared it. Nil means
+// queued. When the session's outgoing queue is full (PeerConfig.WriteQueueLimit)
+// it fails with CodeWriteFailed at once.
+func (b *PreparedPush) Send(sess Session) *Rerror {
+	s, ok := sess.(*session)
+	if !ok || s.peer != b.peer {
+		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the push was prepared by another peer than that of the session")
+	}
+	toFlush, err, rerr := b.queue(s)
+	if toFlush != nil {
+		b.peer.pool.mustStart(flushTask{toFlush})
+	}
+	if err != nil {
+		rerr = writeRerror(err)
+	}
+	return rerr
+}
+
+// queue returns either what kept the push from being queued, or who refused
+// it, and the Conn that is to be flushed, if it is.
+func (b *PreparedPush) queue(s *session) (toFlush *socket.Conn, err error, rerr *Rerror) {
+	l, rerr := s.live()
+	if rerr != nil {
+		return nil, nil, rerr
+	}
+	if l.conn.TakesFrame() && l.caps.saidLaunch.Load() && !b.peer.observes && !b.peer.plugins.seesPushes() {
+		flush, err := l.conn.QueueFrame(b.frame)
+		if flush {
+			toFlush = l.conn
+		}
+		return toFlush, err, nil
+	}
+	c := &pushCmd{sess: s, neverWaits: true}
+	fillLaunch(&c.output, b.peer, b.uri, b.args, b.setting)
+	c.output.SetPtype(TypePush)
+	err, rerr = c.push()
+	return nil, err, rerr
+}
+
+// flushTask flushes Conns one after the other. None of them holds it up.
+type flushTask []*socket.Conn
+
+// flushTogether is how many Conns one worker flushes: enough to cost little,
+// few enough that pulls need not wait for long.
+const flushTogether = 128
+
+func (t flushTask) run() {
+	for _, c := range t {
+		c.FlushQueued()
+	}
+}
+
+// BroadcastCount is what became of a broadcast.
+type BroadcastCount struct {
+	// Sent is in how many sessions the push was queued.
+	Sent int
+	// Full is how many sessions were skipped because their outgoing queues
+	// were full.
+	Full int
+	// Failed is how many sessions refused it otherwise: they were closing, or
+	// a plugin's hook refused it.
+	Failed int
+}
+
+// Broadcast pushes args to all open sessions of the peer for which filter
+// returns true; a nil filter takes all. The push is encoded once: see
+// PreparedPush. Broadcast neither waits for a session nor writes by itself; a
+// session whose outgoing queue is full is skipped. The error tells that the
+// push cannot be encoded; then no session got it.
+func (p *Peer) Broadcast(uri string, args interface{}, filter func(Session) bool, setting ...socket.PacketSetting) (BroadcastCount, *Rerror) {
+	push, rerr := p.PreparePush(uri, args, setting...)
+	if rerr != nil {
+		return BroadcastCount{}, rerr
+	}
+	return push.Broadcast(filter), nil
+}
+
+// Broadcast is Peer.Broadcast of what was prepared.
+func (b *PreparedPush) Broadcast(filter func(Session) bool) BroadcastCount {
+	var n BroadcastCount
+	var toFlush flushTask
+	defer func() { // also when the filter panics: who is to be flushed is flushed by nobody else
+		if len(toFlush) > 0 {
+			b.peer.pool.mustStart(toFlush)
+		}
+	}()
+	for _, s := range b.peer.hub.all() {
+		if filter != nil && !filter(s) {
+			continue
+		}
+		conn, err, rerr := b.queue(s)
+		switch {
+		case err == nil && rerr == nil:
+			n.Sent++
+		case errors.Is(err, socket.ErrQueueFull):
+			n.Full++
+		default:
+			n.Failed++
+		}
+		if conn == nil {
+			continue
+		}
+		if toFlush = append(toFlush, conn); len(toFlush) == flushTogether {
+			b.peer.pool.mustStart(toFlush)
+			toFlush = make(flushTask, 0, flushTogether)
+		}
+	}
+	return n
+}

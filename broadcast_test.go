@@ -1,0 +1,218 @@
+package tp_test
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/utils"
+)
+
+// A broadcast reaches the sessions that the filter takes, in the order in which
+// broadcasts were sent, and nobody else.
+func TestBroadcast(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	addr := serve(t, srv)
+	const clients, rounds = 20, 50
+	got := make([]chan string, clients)
+	for i := range clients {
+		got[i] = make(chan string, rounds)
+		cli := newPeer(t, tp.PeerConfig{})
+		tp.RegPush(cli.PushRouter, "news", func(ctx tp.PushCtx, args *string) {
+			got[i] <- *args + string(ctx.GetMeta("room"))
+		})
+		dial(t, cli, addr)
+	}
+	eventually(t, "all are there", func() bool { return srv.CountSession() == clients })
+	n := 0
+	srv.RangeSession(func(sess tp.Session) bool {
+		sess.SetId("client " + strconv.Itoa(n))
+		n++
+		return true
+	})
+	meta := new(utils.Args)
+	meta.Set("room", "!")
+	for round := range rounds {
+		var filter func(tp.Session) bool
+		want := clients
+		if round%2 == 1 {
+			filter, want = func(sess tp.Session) bool { return sess.Id() == "client 7" }, 1
+		}
+		count, rerr := srv.Broadcast("/news", strconv.Itoa(round), filter, tp.WithMeta(meta))
+		if rerr != nil || count != (tp.BroadcastCount{Sent: want}) {
+			t.Fatalf("round %d: %+v, %v", round, count, rerr)
+		}
+	}
+	if meta.Len() != 1 {
+		t.Errorf("the user's meta is now %q", meta)
+	}
+	odd := 0
+	for i := range clients {
+		for round := 0; round < rounds; round += 2 {
+			if got := receive(t, got[i]); got != strconv.Itoa(round)+"!" {
+				if got != strconv.Itoa(round-1)+"!" {
+					t.Fatalf("client %d got %q, want %d", i, got, round)
+				}
+				odd++
+				round -= 2
+			}
+		}
+		odd += len(got[i])
+	}
+	if odd > rounds/2 || odd < rounds/2-1 { // the last one may still be on its way
+		t.Errorf("%d pushes for one client only, want %d", odd, rounds/2)
+	}
+}
+
+// Who never reads is skipped when its queue is full. The others get all.
+func TestBroadcastSkipsFullSessions(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{WriteQueueLimit: 64 << 10})
+	addr := serve(t, srv)
+	var received atomic.Int64
+	cli := newPeer(t, tp.PeerConfig{})
+	tp.RegPush(cli.PushRouter, "blob", func(_ tp.PushCtx, args *[]byte) { received.Add(1) })
+	dial(t, cli, addr)
+	deaf := dialWire(t, addr)
+	eventually(t, "both are there", func() bool { return srv.CountSession() == 2 })
+	push, rerr := srv.PreparePush("/blob", bytes.Repeat([]byte("x"), 16<<10))
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	sent := int64(0)
+	for full := 0; full < 100; {
+		count := push.Broadcast(nil)
+		sent++
+		if count.Failed > 0 || count.Sent+count.Full != 2 {
+			t.Fatalf("after %d: %+v", sent, count)
+		}
+		full += count.Full
+		eventually(t, "the one that reads has it", func() bool { return received.Load() == sent })
+	}
+	_ = deaf.Close()
+}
+
+// Every session that cannot take the frame as it is gets one of its own.
+func TestBroadcastEncodesForEach(t *testing.T) {
+	seen := make(chan string, 10)
+	hook := &pushHook{seen: seen}
+	for name, peer := range map[string]func() (*tp.Peer, []socket.ProtoFunc){
+		"a hook": func() (*tp.Peer, []socket.ProtoFunc) { return newPeer(t, tp.PeerConfig{}, hook), nil },
+		"a log": func() (*tp.Peer, []socket.ProtoFunc) {
+			return newPeer(t, tp.PeerConfig{PrintBody: true, Logger: new(logBook)}), nil
+		},
+		"another format": func() (*tp.Peer, []socket.ProtoFunc) {
+			return newPeer(t, tp.PeerConfig{}), []socket.ProtoFunc{newWrappedProto}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, protos := peer()
+			addr := serve(t, srv, protos...)
+			got := make(chan string, 4)
+			cli := newPeer(t, tp.PeerConfig{})
+			tp.RegPush(cli.PushRouter, "news", func(_ tp.PushCtx, args *string) { got <- *args })
+			dial(t, cli, addr, protos...)
+			eventually(t, "it is there", func() bool { return srv.CountSession() == 1 })
+			for _, text := range []string{"one", "two"} {
+				if count, rerr := srv.Broadcast("/news", text, nil); rerr != nil || count.Sent != 1 {
+					t.Fatalf("%+v, %v", count, rerr)
+				}
+				if g := receive(t, got); g != text {
+					t.Errorf("got %q, want %q", g, text)
+				}
+			}
+		})
+	}
+	if len(seen) != 2 {
+		t.Errorf("the hook saw %d pushes, want 2", len(seen))
+	}
+}
+
+// newWrappedProto is of a type that Frame is not for.
+func newWrappedProto(rw io.ReadWriter) socket.Proto {
+	return struct{ socket.Proto }{socket.NewFastProto(rw)}
+}
+
+type pushHook struct{ seen chan string }
+
+func (*pushHook) Name() string { return "push hook" }
+
+func (h *pushHook) PreWritePush(ctx tp.WriteCtx) *tp.Rerror {
+	h.seen <- ctx.Output().Uri()
+	return nil
+}
+
+func TestBroadcastFails(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	for name, push := range map[string]func() (tp.BroadcastCount, *tp.Rerror){
+		"no uri":  func() (tp.BroadcastCount, *tp.Rerror) { return srv.Broadcast("", 1, nil) },
+		"no json": func() (tp.BroadcastCount, *tp.Rerror) { return srv.Broadcast("/x", make(chan int), nil) },
+		"too large": func() (tp.BroadcastCount, *tp.Rerror) {
+			small := newPeer(t, tp.PeerConfig{PacketSizeLimit: 100})
+			return small.Broadcast("/x", make([]byte, 101), nil)
+		},
+	} {
+		if count, rerr := push(); rerr == nil || rerr.Code != tp.CodeBadPacket || count != (tp.BroadcastCount{}) {
+			t.Errorf("%s: %+v, %v", name, count, rerr)
+		}
+	}
+	push, rerr := srv.PreparePush("/x", 1)
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	other := newPeer(t, tp.PeerConfig{})
+	sess := dial(t, other, serve(t, srv))
+	if rerr := push.Send(sess); rerr == nil || rerr.Code != tp.CodeBadPacket {
+		t.Errorf("a push to a session of another peer: %v", rerr)
+	}
+	own, _ := srv.PreparePush("/x", 1)
+	var accepted tp.Session
+	eventually(t, "it is there", func() bool {
+		srv.RangeSession(func(s tp.Session) bool { accepted = s; return false })
+		return accepted != nil
+	})
+	if rerr := own.Send(accepted); rerr != nil {
+		t.Error(rerr)
+	}
+	_ = accepted.Close()
+	if rerr := own.Send(accepted); rerr == nil || rerr.Code != tp.CodeConnClosed {
+		t.Errorf("a push to a closed session: %v", rerr)
+	}
+}
+
+// BenchmarkBroadcast sends 128 bytes to 1,000 sessions, until they have them.
+func BenchmarkBroadcast(b *testing.B) {
+	srv := newPeer(b, tp.PeerConfig{})
+	addr := serve(b, srv)
+	cli := newPeer(b, tp.PeerConfig{})
+	var received atomic.Int64
+	all := make(chan struct{}, 1)
+	const clients = 1000
+	tp.RegPush(cli.PushRouter, "news", func(tp.PushCtx, *[]byte) {
+		if received.Add(1) == clients*int64(b.N) {
+			all <- struct{}{}
+		}
+	})
+	tp.RegPull(srv.PullRouter, "hello", func(tp.PullCtx, *int) (int, *tp.Rerror) { return 0, nil })
+	for range clients {
+		if rerr := dial(b, cli, addr).Pull("/hello", 0, nil).Rerror(); rerr != nil {
+			b.Fatal(rerr)
+		}
+	}
+	body := bytes.Repeat([]byte("x"), 128)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		count, rerr := srv.Broadcast("/news", body, nil)
+		if rerr != nil || count.Sent != clients {
+			b.Fatalf("%+v, %v", count, rerr)
+		}
+	}
+	pushed := b.Elapsed()
+	<-all
+	b.ReportMetric(float64(clients*b.N)/b.Elapsed().Seconds(), "msgs/s")
+	b.ReportMetric(float64(pushed.Nanoseconds())/float64(clients*b.N), "ns/push")
+}
