@@ -28,7 +28,7 @@ type PeerConfig struct {
 	// DefaultReadTimeout bounds the silence between two packets of any type
 	// that a session receives; then it ends. Default: none.
 	DefaultReadTimeout time.Duration `yaml:"default_read_timeout" json:"default_read_timeout" ini:"default_read_timeout" comment:"Default maximum silence between two received packets; ns,µs,ms,s,m,h"`
-	// DefaultWriteTimeout bounds each write of at most 64 KiB to the kernel,
+	// DefaultWriteTimeout bounds how long the kernel may take for 64 KiB,
 	// after which the session ends, and the wait for room in the outgoing
 	// queue, after which the caller gets an error. Default: 10 s.
 	DefaultWriteTimeout time.Duration `yaml:"default_write_timeout" json:"default_write_timeout" ini:"default_write_timeout" comment:"Default maximum duration for writing; ns,µs,ms,s,m,h"`

@@ -179,8 +179,8 @@ func (c *Conn) SetReadTimeout(d time.Duration) { c.readTimeout.Store(int64(max(d
 // ReadTimeout returns what SetReadTimeout set.
 func (c *Conn) ReadTimeout() time.Duration { return time.Duration(c.readTimeout.Load()) }
 
-// SetWriteTimeout bounds each write of at most 64 KiB to the kernel, and the
-// wait for room in the outgoing queue; 0 or less, the default, does not, and
+// SetWriteTimeout bounds how long the kernel may take for 64 KiB, and the wait
+// for room in the outgoing queue; 0 or less, the default, does not, and
 // leaves write deadlines to the caller.
 func (c *Conn) SetWriteTimeout(d time.Duration) { c.writeTimeout.Store(int64(max(d, 0))) }
 

@@ -209,6 +209,32 @@ func TestWriteQueueTimeout(t *testing.T) {
 	})
 }
 
+// A large frame is given to the kernel in large pieces, but a peer that takes
+// 64 KiB within the write timeout is still fast enough.
+func TestWriteLargeSlowly(t *testing.T) {
+	a, b := tcpPair(t)
+	c, tcp := socket.NewConn(a, socket.Options{}), b.(*net.TCPConn)
+	noError(t, tcp.SetReadBuffer(4<<10))
+	noError(t, c.NetConn().(*net.TCPConn).SetWriteBuffer(4<<10))
+	c.SetWriteTimeout(time.Second)
+	read := make(chan int64, 1)
+	go func() {
+		n := int64(0)
+		for {
+			time.Sleep(400 * time.Millisecond)
+			more, err := io.CopyN(io.Discard, tcp, 64<<10)
+			if n += more; err != nil {
+				read <- n
+				return
+			}
+		}
+	}()
+	p := bodyPacket(640 << 10)
+	noError(t, c.WritePacket(p))
+	noError(t, c.Close())
+	equal(t, "read", <-read, int64(p.Size()))
+}
+
 // What the reader sends never waits: it has a reserve, and then it fails.
 func TestWriteNoWait(t *testing.T) {
 	for name, protoFunc := range map[string]socket.ProtoFunc{"appender": nil, "stage": newStagedFastProto} {

@@ -18,7 +18,7 @@ import (
 // round began (8 bytes, nanoseconds by the clock that all processes of the
 // machine have in common). The rest is filled up.
 
-const roundsUnderWay = 64
+const roundsUnderWay = 256
 
 // caster sends the rounds, from a goroutine that lives as long as the process.
 type caster struct{ allowed chan struct{} }
