@@ -214,14 +214,14 @@ func TestWriteQueueTimeout(t *testing.T) {
 func TestWriteLargeSlowly(t *testing.T) {
 	a, b := tcpPair(t)
 	c, tcp := socket.NewConn(a, socket.Options{}), b.(*net.TCPConn)
-	noError(t, tcp.SetReadBuffer(4<<10))
-	noError(t, c.NetConn().(*net.TCPConn).SetWriteBuffer(4<<10))
-	c.SetWriteTimeout(time.Second)
+	noError(t, tcp.SetReadBuffer(64<<10))
+	noError(t, c.NetConn().(*net.TCPConn).SetWriteBuffer(64<<10))
+	c.SetWriteTimeout(500 * time.Millisecond)
 	read := make(chan int64, 1)
 	go func() {
 		n := int64(0)
 		for {
-			time.Sleep(400 * time.Millisecond)
+			time.Sleep(150 * time.Millisecond)
 			more, err := io.CopyN(io.Discard, tcp, 64<<10)
 			if n += more; err != nil {
 				read <- n
@@ -229,7 +229,7 @@ func TestWriteLargeSlowly(t *testing.T) {
 			}
 		}
 	}()
-	p := bodyPacket(640 << 10)
+	p := bodyPacket(2 << 20)
 	noError(t, c.WritePacket(p))
 	noError(t, c.Close())
 	equal(t, "read", <-read, int64(p.Size()))
