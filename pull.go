@@ -162,9 +162,7 @@ func fillLaunch(p *socket.Packet, peer *Peer, uri string, args interface{}, sett
 		p.SetBodyCodec(peer.defaultBodyCodec())
 	}
 	if peer.plugins.writesLaunch() { // they may add to it, and it may be the user's
-		meta := new(utils.Args)
-		p.Meta().CopyTo(meta)
-		p.SetMeta(meta)
+		p.OwnMeta()
 	}
 }
 

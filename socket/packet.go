@@ -139,6 +139,15 @@ func (p *Packet) HasMeta() bool { return p.meta != nil && p.meta.Len() > 0 }
 // SetMeta replaces the meta data. The packet uses meta itself, not a copy.
 func (p *Packet) SetMeta(meta *utils.Args) { p.meta = meta }
 
+// OwnMeta makes the packet use a copy of its meta data from now on.
+func (p *Packet) OwnMeta() {
+	if p.meta != nil {
+		meta := new(utils.Args)
+		p.meta.CopyTo(meta)
+		p.meta = meta
+	}
+}
+
 // XferPipe returns the packet's transfer filters. It is never nil.
 func (p *Packet) XferPipe() *xfer.XferPipe {
 	if p.pipe == nil {
