@@ -109,7 +109,10 @@ func (c *PullCmd) logExchange() {
 	if !c.sess.peer.observes {
 		return
 	}
-	line := exchangeLine{kind: "pulled", sess: c.sess, packet: &c.output, rerr: c.rerr, cost: c.cost, in: c.input, out: &c.output}
+	line := exchangeLine{kind: "pulled", sess: c.sess, packet: &c.output, rerr: c.rerr, cost: c.cost, out: &c.output}
+	if c.replied {
+		line.in = &c.input
+	}
 	if c.printed != nil {
 		line.printedBodies = *c.printed
 	}

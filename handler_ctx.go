@@ -10,9 +10,9 @@ import (
 	"github.com/henrylee2cn/teleport/socket"
 )
 
-// handlerCtx is the Context of an exchange that the other side began, or of a
-// reply to one that this side began. Once a user could have seen it, it is
-// never used for another packet: a handler may keep it.
+// handlerCtx is the Context of an exchange that the other side began, or, for
+// PreReadHeader, of any packet. It is made for one packet and never used for
+// another: a handler may keep it.
 //
 // The reader fills it and hands it to the goroutine that handles it.
 type handlerCtx struct {
@@ -20,8 +20,7 @@ type handlerCtx struct {
 	input   socket.Packet
 	output  socket.Packet
 	handler *Handler
-	cmd     *PullCmd // of a reply
-	rerr    *Rerror  // what ends the exchange before its handler
+	rerr    *Rerror // what ends the exchange before its handler
 
 	bytes   []byte        // the args of a handler that takes them encoded
 	uri     string        // as received; Input().Uri() may have been rewritten
@@ -132,8 +131,6 @@ func (c *handlerCtx) Output() *socket.Packet { return &c.output }
 // Context returns the context of the exchange.
 func (c *handlerCtx) Context() context.Context {
 	switch {
-	case c.cmd != nil:
-		return c.cmd.Context()
 	case c.ctx != nil:
 		return c.ctx
 	case c.input.Ptype() == TypePush:
@@ -144,10 +141,6 @@ func (c *handlerCtx) Context() context.Context {
 
 // SetContext replaces the context of the exchange.
 func (c *handlerCtx) SetContext(ctx context.Context) {
-	if c.cmd != nil {
-		c.cmd.SetContext(ctx)
-		return
-	}
 	c.ctx = ctx
 }
 

@@ -60,7 +60,7 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	case TypePush:
 		return l.handlePush(l.contextFor(p, c))
 	case TypeReply:
-		l.handleReply(p, c)
+		l.handleReply(p)
 	case TypePing:
 		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePong), socket.WithSeq(p.Seq())))
 	case TypeGoAway:
@@ -80,7 +80,7 @@ func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
 	return c
 }
 
-func (l *link) handleReply(p *socket.Packet, c *handlerCtx) {
+func (l *link) handleReply(p *socket.Packet) {
 	cmd := l.pending.remove(p.Seq())
 	if cmd == nil {
 		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
@@ -89,20 +89,15 @@ func (l *link) handleReply(p *socket.Packet, c *handlerCtx) {
 	}
 	l.settle()
 	_, l.takesBytes = cmd.reply.(*[]byte)
-	if !l.peer.plugins.readsReplies() {
-		cmd.arrive(p)
-		return
-	}
-	c = l.contextFor(p, c)
-	c.cmd = cmd
+	cmd.take(p)
 	returned := false
 	defer func() {
 		if !returned {
 			cmd.rerr = hookGone("PostReadReplyHeader")
 		}
-		cmd.arriveHooked(c)
+		cmd.finished()
 	}()
-	cmd.rerr = l.peer.plugins.PostReadReplyHeader(c)
+	cmd.rerr = cmd.plugins().PostReadReplyHeader(cmd)
 	returned = true
 }
 

@@ -29,9 +29,8 @@ type PullCmd struct {
 
 	// Set by who removed it from the pending pulls, read by who completes it.
 	rerr    *Rerror
-	input   *socket.Packet // the reply, if one came: arrived, or that of readCtx
-	arrived socket.Packet
-	readCtx *handlerCtx // of the reply, if there are hooks that see it
+	input   socket.Packet // the reply
+	replied bool          // one came
 
 	unseen bool // see takeCmd
 
@@ -50,6 +49,7 @@ type asyncPull struct {
 
 var (
 	_ WriteCtx = new(PullCmd)
+	_ ReadCtx  = new(PullCmd) // of the hooks of the reply
 	_ task     = new(PullCmd)
 )
 
@@ -199,9 +199,9 @@ func (c *PullCmd) launch() (launched bool) {
 	if c.rerr != nil {
 		return false
 	}
-	l, plugins := c.link, c.sess.peer.plugins
+	l := c.link
 	c.output.SetSeq(l.pullSeq.Add(1) - 1)
-	if c.rerr = plugins.PreWritePull(c); c.rerr != nil {
+	if c.rerr = c.plugins().PreWritePull(c); c.rerr != nil {
 		return false
 	}
 	if rerr := l.pending.add(c); rerr != nil {
@@ -221,7 +221,7 @@ func (c *PullCmd) launch() (launched bool) {
 		c.rerr = writeRerror(err)
 		return false
 	}
-	if rerr := plugins.PostWritePull(c); rerr != nil {
+	if rerr := c.plugins().PostWritePull(c); rerr != nil {
 		c.sess.peer.log().Warnf("session %s: PostWritePull of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
 	}
 	return true
@@ -252,18 +252,10 @@ func (c *PullCmd) abandon(ctx context.Context) bool {
 	return true
 }
 
-// arrive finishes the pull with its reply, which it takes over. Its caller has
-// removed it.
-func (c *PullCmd) arrive(reply *socket.Packet) {
-	c.arrived, *reply = *reply, socket.Packet{}
-	c.input = &c.arrived
-	c.finished()
-}
-
-// arriveHooked is arrive when the hooks are to see the reply.
-func (c *PullCmd) arriveHooked(reply *handlerCtx) {
-	c.readCtx, c.input = reply, &reply.input
-	c.finished()
+// take takes over the reply.
+func (c *PullCmd) take(reply *socket.Packet) {
+	c.input, *reply = *reply, socket.Packet{}
+	c.replied = true
 }
 
 // fail finishes the pull without a reply. Its caller has removed it.
@@ -319,13 +311,24 @@ func (c *PullCmd) deliver() {
 
 // complete decodes the reply, in the goroutine that waits for it.
 func (c *PullCmd) complete() {
-	if c.input != nil {
+	if c.replied {
 		c.readReply()
 	}
 	if c.timed() {
 		c.cost = sinceStart() - c.start
 		c.logExchange()
 	}
+}
+
+// noPlugins is a chain without hooks.
+var noPlugins = newPluginChain(nil)
+
+// plugins returns those whose hooks see the pull.
+func (c *PullCmd) plugins() *pluginChain {
+	if c.unseen { // one that was added meanwhile comes too late
+		return noPlugins
+	}
+	return c.sess.peer.plugins
 }
 
 // timed reports whether anyone can ask how long the pull took.
@@ -336,10 +339,8 @@ func (c *PullCmd) readReply() {
 	if c.rerr != nil {
 		return
 	}
-	if c.readCtx != nil {
-		if c.rerr = c.sess.peer.plugins.PreReadReplyBody(c.readCtx); c.rerr != nil {
-			return
-		}
+	if c.rerr = c.plugins().PreReadReplyBody(c); c.rerr != nil {
+		return
 	}
 	if c.input.HasMeta() {
 		c.rerr = NewRerrorFromMeta(c.input.Meta())
@@ -351,10 +352,8 @@ func (c *PullCmd) readReply() {
 	if err := c.input.DecodeBody(); err != nil && c.rerr == nil {
 		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply: "+err.Error())
 	}
-	if c.readCtx != nil {
-		if veto := c.sess.peer.plugins.PostReadReplyBody(c.readCtx); veto != nil {
-			c.rerr = veto
-		}
+	if veto := c.plugins().PostReadReplyBody(c); veto != nil {
+		c.rerr = veto
 	}
 }
 
@@ -372,21 +371,14 @@ func (c *PullCmd) CostTime() time.Duration { return c.cost }
 // Output returns the packet that was sent.
 func (c *PullCmd) Output() *socket.Packet { return &c.output }
 
+// Input returns the packet of the reply; it is empty if none came.
+func (c *PullCmd) Input() *socket.Packet { return &c.input }
+
 // InputMeta returns the meta data of the reply; it is empty if none came.
-func (c *PullCmd) InputMeta() *utils.Args {
-	if c.input == nil {
-		return new(utils.Args)
-	}
-	return c.input.Meta()
-}
+func (c *PullCmd) InputMeta() *utils.Args { return c.input.Meta() }
 
 // InputBodyCodec returns the id of the codec of the reply's body, or 0.
-func (c *PullCmd) InputBodyCodec() byte {
-	if c.input == nil {
-		return codec.NilCodecId
-	}
-	return c.input.BodyCodec()
-}
+func (c *PullCmd) InputBodyCodec() byte { return c.input.BodyCodec() }
 
 // Context returns the context of WithContext, or what a plugin made of it.
 func (c *PullCmd) Context() context.Context {
