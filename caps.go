@@ -69,19 +69,9 @@ func announced(error) {}
 // hear takes what the other side announces out of a packet that was read.
 // It reports whether this is news.
 func (c *capabilities) hear(p *socket.Packet) (news bool) {
-	var caps uint32
-	if p.Ptype() > TypePush {
-		caps = capControl
-	} else {
-		if !p.HasMeta() || !p.Meta().Has(MetaCapsKey) {
-			return false
-		}
-		n, err := strconv.ParseUint(string(p.Meta().Peek(MetaCapsKey)), 10, 32)
-		p.Meta().Del(MetaCapsKey)
-		if err != nil {
-			return false // of no version that we know: as if it had not spoken
-		}
-		caps = uint32(n)
+	caps := uint32(capControl)
+	if p.Ptype() <= TypePush {
+		caps = takeCaps(p)
 	}
 	for {
 		old := c.theirs.Load()
@@ -92,4 +82,18 @@ func (c *capabilities) hear(p *socket.Packet) (news bool) {
 			return caps&capControl != 0 && old&capControl == 0
 		}
 	}
+}
+
+// takeCaps removes X-Tp-Caps and returns what it says. What is of no version
+// that we know counts as nothing.
+func takeCaps(p *socket.Packet) uint32 {
+	if !p.HasMeta() || !p.Meta().Has(MetaCapsKey) {
+		return 0
+	}
+	caps, err := strconv.ParseUint(string(p.Meta().Peek(MetaCapsKey)), 10, 32)
+	p.Meta().Del(MetaCapsKey)
+	if err != nil {
+		return 0
+	}
+	return uint32(caps)
 }

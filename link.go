@@ -34,8 +34,7 @@ type link struct {
 	caps capabilities
 
 	// The reader's.
-	input      socket.Packet // what it has read last
-	takesBytes bool          // whether its body was wanted as it came: the next one will be too
+	takesBytes bool // whether the last body was wanted as it came: the next one will be too
 
 	// The reader waits for room in line; a pull that starts must wake it.
 	paused      atomic.Bool
@@ -132,16 +131,21 @@ func (l *link) sendFromReader(p *socket.Packet) error {
 	err := l.conn.QueuePacketNoWait(p)
 	sent(err)
 	if errors.Is(err, socket.ErrQueueFull) {
-		l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
+		l.abortFull(err)
 	}
 	return err
 }
 
-// sendControl sends a packet of a type above 3, from any goroutine but the
-// reader.
-func (l *link) sendControl(ptype byte, seq uint64) {
-	_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(ptype), socket.WithSeq(seq))) // a failure ends the link by itself
-	l.conn.FlushSoon()
+func (l *link) abortFull(err error) {
+	l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
+}
+
+// queueControl queues a packet of a type above 3. It never waits.
+func (l *link) queueControl(ptype byte, seq uint64) {
+	p := new(socket.Packet)
+	p.SetPtype(ptype)
+	p.SetSeq(seq)
+	_ = l.sendFromReader(p) // a failure ends the link by itself
 }
 
 // begin counts one more handler, or reports that there are too many.
@@ -196,7 +200,8 @@ func (l *link) drain(ctx context.Context) {
 	l.refuse()
 	told := l.caps.known()
 	if told {
-		l.sendControl(TypeGoAway, 0)
+		l.queueControl(TypeGoAway, 0)
+		l.conn.FlushSoon()
 	}
 	if !l.awaitQuiet(ctx, func() bool { return !told || l.away.Load() }) {
 		return

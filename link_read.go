@@ -3,6 +3,7 @@ package tp
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/henrylee2cn/teleport/socket"
@@ -20,39 +21,75 @@ const (
 )
 
 // read is the reader. It returns when nothing more can be read, and why.
+//
+// Where it waits, it and what called it have small frames: the stack of a
+// goroutine that needs more than 2 KiB is doubled for good.
 func (l *link) read() error {
 	for {
-		var c *handlerCtx // of a packet that hooks see before it is read
-		p := &l.input
 		if l.peer.plugins.readsHeaders() {
-			c = newHandlerCtx(l)
-			p = &c.input
-			if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
-				err := fmt.Errorf("vetoed before a packet: %v", rerr)
-				l.abort(err)
+			if err := l.readHooked(); err != nil {
 				return err
 			}
+			continue
 		}
-		p.HoldBody()
-		p.OwnBody(l.takesBytes)
-		if err := l.conn.ReadPacket(p); err != nil {
+		if err := l.conn.Await(); err != nil {
 			return err
 		}
-		if err := l.handle(p, c); err != nil {
-			l.abort(err)
+		if err := l.readArrived(); err != nil {
 			return err
 		}
 	}
+}
+
+// inputs are packets for the readers that are not idle.
+var inputs = sync.Pool{New: func() any { return new(socket.Packet) }}
+
+// readArrived reads one packet, and then those that have arrived with it.
+func (l *link) readArrived() error {
+	p := inputs.Get().(*socket.Packet)
+	err := l.readPacket(p, nil)
+	for err == nil && l.conn.Arrived() && !l.peer.plugins.readsHeaders() {
+		err = l.readPacket(p, nil)
+	}
+	p.Reset()
+	inputs.Put(p)
+	return err
+}
+
+// readHooked reads a packet that hooks see before it is read.
+func (l *link) readHooked() error {
+	c := newHandlerCtx(l)
+	if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
+		err := fmt.Errorf("vetoed before a packet: %v", rerr)
+		l.abort(err)
+		return err
+	}
+	return l.readPacket(&c.input, c)
+}
+
+// readPacket reads a packet into p, which is that of c if there is one, and
+// passes it on.
+func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
+	p.HoldBody()
+	p.OwnBody(l.takesBytes)
+	if err := l.conn.ReadPacket(p); err != nil {
+		return err
+	}
+	err := l.handle(p, c)
+	if err != nil {
+		l.abort(err)
+	}
+	return err
 }
 
 // handle passes a packet on to who handles it. It takes the packet over, and c
 // if there is one. An error closes the link.
 func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
-		return fmt.Errorf("a packet of unknown type %d", p.Ptype())
+		return unknownType(p.Ptype())
 	}
 	if l.caps.hear(p) && l.caps.silent() {
-		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePing)))
+		l.queueControl(TypePing, 0)
 	}
 	switch p.Ptype() {
 	case TypePull:
@@ -62,7 +99,7 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	case TypeReply:
 		l.handleReply(p)
 	case TypePing:
-		_ = l.sendFromReader(socket.NewPacket(socket.WithPtype(TypePong), socket.WithSeq(p.Seq())))
+		l.queueControl(TypePong, p.Seq())
 	case TypeGoAway:
 		l.away.Store(true)
 		l.settle()
@@ -71,11 +108,14 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	return nil // CANCEL and PONG ask for nothing
 }
 
+func unknownType(ptype byte) error { return fmt.Errorf("a packet of unknown type %d", ptype) }
+
 // contextFor returns the context of the packet: c, or one that takes it over.
 func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
 	if c == nil {
 		c = newHandlerCtx(l)
-		c.input, *p = *p, socket.Packet{}
+		c.input = *p
+		*p = socket.Packet{}
 	}
 	return c
 }
@@ -83,8 +123,7 @@ func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
 func (l *link) handleReply(p *socket.Packet) {
 	cmd := l.pending.remove(p.Seq())
 	if cmd == nil {
-		l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
-		p.ReleaseBody()
+		l.dropReply(p)
 		return
 	}
 	l.settle()
@@ -99,6 +138,11 @@ func (l *link) handleReply(p *socket.Packet) {
 	}()
 	cmd.rerr = cmd.plugins().PostReadReplyHeader(cmd)
 	returned = true
+}
+
+func (l *link) dropReply(p *socket.Packet) {
+	l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
+	p.ReleaseBody()
 }
 
 // hookGone tells that code of the user has ended its goroutine, as

@@ -127,10 +127,11 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 	}
 }
 
-// serveAccepted is the goroutine of an accepted session.
+// serveAccepted opens an accepted session. What serves it is another goroutine,
+// whose stack is still small.
 func (p *Peer) serveAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
 	if s := p.openAccepted(conn, config, protoFunc); s != nil {
-		s.serve() // from here on the session is counted itself
+		go s.serve() // counted by p.sessions
 	}
 }
 

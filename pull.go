@@ -254,7 +254,8 @@ func (c *PullCmd) abandon(ctx context.Context) bool {
 
 // take takes over the reply.
 func (c *PullCmd) take(reply *socket.Packet) {
-	c.input, *reply = *reply, socket.Packet{}
+	c.input = *reply
+	*reply = socket.Packet{}
 	c.replied = true
 }
 

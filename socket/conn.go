@@ -54,6 +54,7 @@ type Conn struct {
 	proto    Proto
 	appender FrameAppender // proto, if it needs no stage
 	raw      syscall.RawConn
+	awaits   bool // see Await
 
 	readTimeout  atomic.Int64
 	writeTimeout atomic.Int64
@@ -94,6 +95,8 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 	}
 	s.proto = newProto(protoStream{s})
 	s.appender, _ = s.proto.(FrameAppender)
+	_, fast := s.proto.(*FastProto) // itself: what embeds one may buffer
+	s.awaits = fast && s.raw != nil
 	return s
 }
 
@@ -128,6 +131,9 @@ var _ lookahead = protoStream{}
 func (s protoStream) ahead() ([]byte, error) {
 	in := &s.c.in
 	if in.r == in.w {
+		if err := s.c.beforeWait(); err != nil {
+			return nil, err
+		}
 		if err := s.c.fill(); err != nil {
 			return nil, err
 		}
@@ -226,27 +232,24 @@ func (c *Conn) SetId(id string) {
 
 // ReadPacket reads the next packet: see Socket. A body that was to be held
 // (Packet.HoldBody) is kept undecoded.
-func (c *Conn) ReadPacket(p *Packet) error {
+func (c *Conn) ReadPacket(p *Packet) (err error) {
 	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	defer c.endRead(&err)
 	c.in.begun, c.in.frameTimed = false, false
 	p.resetHeader()
 	p.limit = c.opt.PacketLimit
-	err := c.unpack(p)
-	if err != nil && c.closed.Load() {
-		return ErrProactivelyCloseSocket
-	}
-	return err
+	return c.proto.Unpack(p)
 }
 
-// unpack runs a Proto, which may be the user's and panic.
-func (c *Conn) unpack(p *Packet) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("socket: Unpack panicked: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return c.proto.Unpack(p)
+// endRead is deferred, since the Proto may be the user's and panic.
+func (c *Conn) endRead(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("socket: Unpack panicked: %v\n%s", r, debug.Stack())
+	}
+	if *err != nil && c.closed.Load() {
+		*err = ErrProactivelyCloseSocket
+	}
+	c.in.mu.Unlock()
 }
 
 // WritePacket packs the packet and returns when the kernel has all its bytes.
@@ -317,7 +320,7 @@ func (c *Conn) appendFrame(frame *buffer, p *Packet) (err error) {
 	defer recoverPack(&err)
 	b, err := c.appender.AppendFrame(frame.B, p)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrPack, err)
+		return packError(err)
 	}
 	frame.B = b
 	c.learnSize(len(b))
@@ -370,13 +373,15 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 func (c *Conn) pack(p *Packet) (err error) {
 	defer recoverPack(&err)
 	if err := c.proto.Pack(p); err != nil {
-		return fmt.Errorf("%w: %w", ErrPack, err)
+		return packError(err)
 	}
 	return nil
 }
 
 func recoverPack(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("%w: %w", ErrPack, newPanicError(r))
+		*err = packError(newPanicError(r))
 	}
 }
+
+func packError(err error) error { return fmt.Errorf("%w: %w", ErrPack, err) }

@@ -77,15 +77,19 @@ func (f *FastProto) Pack(p *Packet) error {
 
 // AppendFrame appends the packet's frame to dst.
 func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
-	start := len(dst)
-	if p.pipe.Len() == 0 {
-		b, err := appendFastPacket(append(dst, 0, 0, 0, 0, fastID, 0), p)
-		if err != nil {
-			return dst, err
-		}
-		return finishFastFrame(dst, b, start, p)
+	if p.pipe.Len() > 0 {
+		return appendFiltered(dst, p)
 	}
+	b, err := appendFastPacket(append(dst, 0, 0, 0, 0, fastID, 0), p)
+	if err != nil {
+		return dst, err
+	}
+	return finishFastFrame(dst, b, len(dst), p)
+}
 
+// appendFiltered is AppendFrame of a packet with filters.
+func appendFiltered(dst []byte, p *Packet) ([]byte, error) {
+	start := len(dst)
 	buf := bytebufferpool.Get()
 	defer bytebufferpool.Put(buf)
 	plain, err := appendFastPacket(buf.B, p)
@@ -156,6 +160,11 @@ func (f *FastProto) Unpack(p *Packet) error {
 			return err
 		}
 	}
+	return f.unpackStream(p)
+}
+
+// unpackStream unpacks a frame as it arrives.
+func (f *FastProto) unpackStream(p *Packet) error {
 	// The size first: a frame that is too short must not make us wait.
 	if _, err := io.ReadFull(f.rw, f.head[:4]); err != nil {
 		return err
@@ -234,22 +243,19 @@ func (f *FastProto) parse(p *Packet, b []byte, frame *buffer) error {
 // parseFastPacket fills the packet but for its body, which it returns.
 func parseFastPacket(p *Packet, b []byte) (body []byte, err error) {
 	total := len(b)
-	malformed := func(what string) error {
-		return fmt.Errorf("%w: no room for the %s in a packet of %d bytes", ErrMalformed, what, total)
-	}
-	if len(b) < fastFixed {
-		return nil, malformed("header")
+	if total < fastFixed {
+		return nil, noRoomFor("header", total)
 	}
 	p.seq = binary.BigEndian.Uint64(b)
 	p.ptype = b[8]
 	b = b[9:]
 	uri, b, ok := cutField(b)
 	if !ok {
-		return nil, malformed("uri")
+		return nil, noRoomFor("uri", total)
 	}
 	meta, b, ok := cutField(b)
 	if !ok || len(b) == 0 {
-		return nil, malformed("meta")
+		return nil, noRoomFor("meta", total)
 	}
 	p.uri = arrivedURIs.text(uri)
 	if len(meta) > 0 {
@@ -257,6 +263,10 @@ func parseFastPacket(p *Packet, b []byte) (body []byte, err error) {
 	}
 	p.bodyCodec = b[0]
 	return b[1:], nil
+}
+
+func noRoomFor(what string, total int) error {
+	return fmt.Errorf("%w: no room for the %s in a packet of %d bytes", ErrMalformed, what, total)
 }
 
 // cutField cuts a field and its length off the front of b.

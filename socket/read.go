@@ -26,6 +26,35 @@ type inbox struct {
 	err   error                 // what readReady met
 }
 
+// Await returns when a part of the next packet has arrived, or an error that
+// ReadPacket would return. It is for the goroutine that reads, which then waits
+// with nothing in hand and on a small stack. Where the Proto may have bytes of
+// its own, or the conn cannot be waited for without a buffer, Await returns at
+// once, and ReadPacket waits.
+func (c *Conn) Await() error {
+	if !c.awaits {
+		return nil
+	}
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	if c.in.r < c.in.w {
+		return nil
+	}
+	c.in.begun, c.in.frameTimed = false, false
+	err := c.beforeWait()
+	if err == nil {
+		err = c.fill()
+	}
+	if err != nil && c.closed.Load() {
+		return ErrProactivelyCloseSocket
+	}
+	return err
+}
+
+// Arrived reports whether bytes lie ready that Await would not wait for. It is
+// for the goroutine that reads.
+func (c *Conn) Arrived() bool { return c.in.r < c.in.w }
+
 // readBuffered is the only place that waits for bytes. What a Proto asks for
 // is served from the buffer; when that is empty the Conn gives it back and
 // waits.
@@ -37,6 +66,9 @@ func (c *Conn) readBuffered(b []byte) (int, error) {
 	if in.r == in.w {
 		if len(b) >= readBufferSize {
 			return c.readDirect(b)
+		}
+		if err := c.beforeWait(); err != nil {
+			return 0, err
 		}
 		if err := c.fill(); err != nil {
 			return 0, err
@@ -62,11 +94,8 @@ func (c *Conn) readDirect(b []byte) (int, error) {
 	return n, err
 }
 
-// fill reads what has arrived into the empty buffer.
+// fill reads what has arrived into the empty buffer, after beforeWait.
 func (c *Conn) fill() error {
-	if err := c.beforeWait(); err != nil {
-		return err
-	}
 	in := &c.in
 	if c.raw != nil {
 		in.n, in.err = 0, nil

@@ -3,8 +3,16 @@
 package socket_test
 
 import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/henrylee2cn/teleport/socket"
 )
 
 // An idle conn costs no buffer: a server may have a million of them.
@@ -31,5 +39,64 @@ func TestReadIdleHoldsNoBuffer(t *testing.T) {
 			}
 			readers.Wait()
 		})
+	}
+}
+
+// Await is over when a part of a packet is there, and tells what ReadPacket
+// would tell.
+func TestAwait(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, peer := kind.conns(t)
+			go func() {
+				peer.Write(slices.Concat(frame, frame, frame[:3]))
+				peer.Write(frame[3:])
+				peer.Close()
+			}()
+			for range 3 {
+				noError(t, c.Await())
+				noError(t, c.ReadPacket(rawPacket()))
+			}
+			equal(t, "arrived", c.Arrived(), false)
+			err := c.Await()
+			if err == nil {
+				err = c.ReadPacket(rawPacket())
+			}
+			equal(t, "end", err, io.EOF)
+		})
+	}
+}
+
+// What has arrived is there to be read without waiting.
+func TestArrived(t *testing.T) {
+	c, peer := tcp.conns(t)
+	equal(t, "arrived", c.Arrived(), false)
+	_, err := peer.Write(slices.Concat(frame, frame))
+	noError(t, err)
+	noError(t, c.Await())
+	equal(t, "arrived", c.Arrived(), true)
+	noError(t, c.ReadPacket(rawPacket()))
+	equal(t, "arrived after the first", c.Arrived(), true)
+	noError(t, c.ReadPacket(rawPacket()))
+	equal(t, "arrived after both", c.Arrived(), false)
+}
+
+// A Proto of the user's may have read ahead, also one that embeds ours: to wait
+// for the kernel would be to wait for ever.
+func TestAwaitLeavesProtosAlone(t *testing.T) {
+	c, _ := tcp.conns(t, func(rw io.ReadWriter) socket.Proto {
+		return struct{ *socket.FastProto }{socket.NewFastProto(rw).(*socket.FastProto)}
+	})
+	noError(t, c.Await()) // nothing is sent
+}
+
+func TestAwaitIsBounded(t *testing.T) {
+	c, _ := tcp.conns(t)
+	c.SetReadTimeout(time.Millisecond)
+	wantError(t, c.Await(), os.ErrDeadlineExceeded)
+	c.SetReadTimeout(0)
+	time.AfterFunc(10*time.Millisecond, func() { c.Close() })
+	if err := c.Await(); !errors.Is(err, net.ErrClosed) || err != socket.ErrProactivelyCloseSocket {
+		t.Errorf("closed by this side: got %v", err)
 	}
 }

@@ -158,7 +158,7 @@ func (c *Conn) FlushSoon() {
 // all the one that reads.
 func (c *Conn) flushNoWait() {
 	if c.raw == nil {
-		c.opt.Go(func() { c.flushAll(nil) })
+		c.handOver(nil, 0)
 		return
 	}
 	batch := c.out.take(nil)
@@ -179,30 +179,35 @@ func (c *Conn) flushNoWait() {
 			c.out.wrote(n)
 			from += n
 			if n < len(chunk) { // the kernel takes no more
-				rest := batch[i:]
-				c.opt.Go(func() {
-					c.writeBatch(rest, from)
-					c.flushAll(rest)
-				})
+				c.handOver(batch[i:], from)
 				return
 			}
 		}
 		putBuffer(buf)
 	}
 	if batch = c.out.take(batch); batch != nil {
-		c.opt.Go(func() {
-			c.writeBatch(batch, 0)
-			c.flushAll(batch)
-		})
+		c.handOver(batch, 0)
 	}
 }
 
-// writeOnce gives the kernel as much of b as it takes at once.
+// handOver makes another goroutine the flusher. It begins with the batch, of
+// whose first buffer the bytes before from are written.
+func (c *Conn) handOver(batch []*buffer, from int) {
+	c.opt.Go(func() {
+		c.writeBatch(batch, from)
+		c.flushAll(batch)
+	})
+}
+
+// writeOnce gives the kernel as much of b as it takes at once. That needs no
+// deadline, but one that has passed would refuse it.
 func (c *Conn) writeOnce(b []byte) (int, error) {
-	if err := c.armWrite(); err != nil {
-		return 0, err
-	}
 	o := &c.out
+	if !o.deadline.IsZero() {
+		if err := c.armWrite(); err != nil {
+			return 0, err
+		}
+	}
 	o.chunk, o.n, o.onceErr = b, 0, nil
 	err := c.raw.Write(o.once)
 	o.chunk = nil
