@@ -10,7 +10,6 @@ import (
 // arrival, on one worker at a time.
 type line struct {
 	pool *workerPool
-	stop <-chan struct{} // closed: what still waits is dropped
 
 	mu      sync.Mutex // protects following
 	queue   []*handlerCtx
@@ -45,10 +44,9 @@ func (l *line) run() {
 		}
 	}()
 	for c := l.next(); c != nil; c = l.next() {
-		select {
-		case <-l.stop:
+		if c.link.over.Load() {
 			c.drop()
-		default:
+		} else {
 			c.run()
 		}
 	}

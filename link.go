@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/henrylee2cn/teleport/internal/notice"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -28,51 +29,35 @@ type link struct {
 	pullSeq  atomic.Uint64 // the next of this side
 	pushSeq  atomic.Uint64
 	pending  pendingPulls
-	line     line
 	handlers atomic.Int64 // exchanges of the other side that are not finished
 
 	caps capabilities
 
 	// The reader's.
-	takesBytes bool // whether the last body was wanted as it came: the next one will be too
+	line       *line // nil as long as no exchange was ordered
+	takesBytes bool  // whether the last body was wanted as it came: the next one will be too
+	left       bool  // the other side has left
 
-	// The reader waits for room in line; a pull that starts must wake it.
-	paused      atomic.Bool
-	pullStarted chan struct{}
-	left        bool // the other side has left; the reader's
+	// Whoever changes one of these that another goroutine may wait for tells
+	// news. All but paused go one way.
+	paused    atomic.Bool // the reader waits for room in line; a pull that starts must wake it
+	draining  atomic.Bool // there is a drainer
+	refusing  atomic.Bool // no more pulls and pushes of this side
+	away      atomic.Bool // the other side sends no more: its GOAWAY came
+	halfShut  atomic.Bool // this side answers no more: CloseWrite is about to come
+	readEnded atomic.Bool // nothing more will be read
+	over      atomic.Bool // see end
 
-	draining atomic.Bool // the drainer listens to quiet
-	refusing atomic.Bool // no more pulls and pushes of this side
-	away     atomic.Bool // the other side sends no more: its GOAWAY came
-	halfShut atomic.Bool // this side answers no more: CloseWrite is about to come
-	quiet    chan struct{}
-
-	drainOnce sync.Once
-	readEnded chan struct{} // closed when nothing more will be read
-	ended     chan struct{} // closed when the link is over: see end
-
-	causeMu sync.Mutex    // protects following
+	mu      sync.Mutex    // protects following
+	news    notice.Notice // what the drainer or a paused reader waits for may have come true
 	cut     bool          // abort was called
 	cause   error         // why, unless it was asked for
-	aborted chan struct{} // closed by abort
-
-	ctxMu   sync.Mutex // protects following
-	pullCtx linkContext
-	pushCtx linkContext
+	pullCtx *linkContext  // nil as long as nobody has asked for it
+	pushCtx *linkContext
 }
 
 func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
-	l := &link{
-		sess:        s,
-		peer:        s.peer,
-		pullStarted: make(chan struct{}, 1),
-		quiet:       make(chan struct{}, 1),
-		readEnded:   make(chan struct{}),
-		ended:       make(chan struct{}),
-		aborted:     make(chan struct{}),
-	}
-	l.line.pool = &l.peer.pool
-	l.line.stop = l.ended
+	l := &link{sess: s, peer: s.peer}
 	cfg := &l.peer.cfg
 	l.conn = socket.NewConn(c, socket.Options{
 		PacketLimit:  cfg.PacketSizeLimit,
@@ -89,19 +74,34 @@ func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 // abort closes the conn at once and wakes the reader; the first cause is the
 // one that is logged. It is nil when this side was asked to close.
 func (l *link) abort(cause error) {
-	l.causeMu.Lock()
+	l.mu.Lock()
 	if !l.cut {
 		l.cut, l.cause = true, cause
-		close(l.aborted)
+		l.news.Tell()
 	}
-	l.causeMu.Unlock()
+	l.mu.Unlock()
 	_ = l.conn.Close()
 }
 
-func (l *link) whyAborted() error {
-	l.causeMu.Lock()
-	defer l.causeMu.Unlock()
-	return l.cause
+// aborted reports whether abort was called, and why.
+func (l *link) aborted() (cut bool, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cut, l.cause
+}
+
+// listen returns a channel that is closed when there is news. Listen, then look
+// at what you wait for.
+func (l *link) listen() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.news.Wait()
+}
+
+func (l *link) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.news.Tell()
 }
 
 // send packs and queues a packet of this side. It adds what this side has to
@@ -173,12 +173,8 @@ func (l *link) finish() {
 
 // settle tells the drainer that something it waits for may have come true.
 func (l *link) settle() {
-	if !l.draining.Load() {
-		return
-	}
-	select {
-	case l.quiet <- struct{}{}:
-	default:
+	if l.draining.Load() {
+		l.tell()
 	}
 }
 
@@ -221,9 +217,7 @@ func (l *link) drain(ctx context.Context) {
 		l.abort(nil)
 		return
 	}
-	select {
-	case <-l.readEnded:
-	case <-ctx.Done():
+	if !l.await(ctx, l.readEnded.Load) {
 		l.abort(errors.New("the other side did not close in time"))
 	}
 }
@@ -231,28 +225,37 @@ func (l *link) drain(ctx context.Context) {
 // awaitQuiet waits until no handler runs, no pull waits for its reply, and
 // also holds. False means that the link is over.
 func (l *link) awaitQuiet(ctx context.Context, also func() bool) bool {
-	for l.handlers.Load() > 0 || l.pending.len() > 0 || !also() {
+	quiet := false
+	if !l.await(ctx, func() bool {
+		quiet = l.handlers.Load() == 0 && l.pending.len() == 0 && also()
+		return quiet || l.readEnded.Load()
+	}) {
+		l.abort(errors.New("the drain took too long"))
+	}
+	return quiet
+}
+
+// await returns when is holds, or ctx ends: then false.
+func (l *link) await(ctx context.Context, is func() bool) bool {
+	for {
+		news := l.listen()
+		if is() {
+			return true
+		}
 		select {
-		case <-l.quiet:
-		case <-l.readEnded:
-			return false
+		case <-news:
 		case <-ctx.Done():
-			l.abort(errors.New("the drain took too long"))
 			return false
 		}
 	}
-	return true
 }
 
 // startDrain starts the drainer, once. cancel releases ctx at its end.
 func (l *link) startDrain(ctx context.Context, cancel context.CancelFunc) {
-	first := false
-	l.drainOnce.Do(func() { first = true })
-	if !first {
+	if l.draining.Swap(true) {
 		cancel()
 		return
 	}
-	l.draining.Store(true)
 	l.peer.pool.mustStart(l.peer.safely(func() {
 		defer cancel()
 		l.drain(ctx)
@@ -263,7 +266,8 @@ func (l *link) startDrain(ctx context.Context, cancel context.CancelFunc) {
 // be read. It returns when the link is over.
 func (l *link) end(err error) {
 	l.refuse()
-	close(l.readEnded)
+	l.readEnded.Store(true)
+	l.tell()
 	l.sess.unregister()
 	why := l.logEnd(err)
 	for _, cmd := range l.pending.close(why) {
@@ -276,7 +280,7 @@ func (l *link) end(err error) {
 	_ = l.conn.Close()
 	l.finishLine()
 	l.cancelContext(&l.pushCtx)
-	close(l.ended)
+	l.over.Store(true)
 }
 
 // nothing is the cancel function where there is nothing to release.
@@ -296,6 +300,9 @@ func (l *link) flushWithin(d time.Duration) error {
 // finishLine waits for the pushes that have arrived: those of a peer that
 // pushed and closed count as delivered.
 func (l *link) finishLine() {
+	if l.line == nil {
+		return
+	}
 	bound, cancel := l.peer.closeBound()
 	defer cancel()
 	for idle := l.line.idle(); idle != nil; idle = l.line.idle() {
@@ -312,7 +319,7 @@ func (l *link) finishLine() {
 // logEnd returns what fails the pulls under way, and logs what is not normal.
 func (l *link) logEnd(err error) *Rerror {
 	detail := "the other side closed the connection"
-	switch cause := l.whyAborted(); {
+	switch _, cause := l.aborted(); {
 	case cause != nil:
 		detail = "closed by this side: " + cause.Error()
 		l.peer.log().Warnf("session %s: closed: %v", l.sess.Id(), cause)
@@ -325,31 +332,40 @@ func (l *link) logEnd(err error) *Rerror {
 	return NewRerror(CodeConnClosed, CodeText(CodeConnClosed), detail)
 }
 
-// linkContext is a context that is made when it is first asked for.
+// linkContext is the context of handlers of pulls or pushes.
 type linkContext struct {
-	ctx    context.Context
+	context.Context
 	cancel context.CancelCauseFunc
-	over   bool
 }
 
-// contextOf returns the context of handlers of pulls or pushes.
-func (l *link) contextOf(c *linkContext) context.Context {
-	l.ctxMu.Lock()
-	defer l.ctxMu.Unlock()
-	if c.ctx == nil {
-		c.ctx, c.cancel = context.WithCancelCause(context.Background())
-		if c.over {
-			c.cancel(ErrConnClosed)
-		}
-	}
-	return c.ctx
+func newLinkContext() *linkContext {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &linkContext{ctx, cancel}
 }
 
-func (l *link) cancelContext(c *linkContext) {
-	l.ctxMu.Lock()
-	defer l.ctxMu.Unlock()
-	c.over = true
-	if c.cancel != nil {
-		c.cancel(ErrConnClosed)
+// overContext is that of a link which nobody has asked for its own in time.
+var overContext = func() *linkContext {
+	c := newLinkContext()
+	c.cancel(ErrConnClosed)
+	return c
+}()
+
+// contextOf returns the pullCtx or pushCtx, which it makes if there is none.
+func (l *link) contextOf(c **linkContext) context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if *c == nil {
+		*c = newLinkContext()
 	}
+	return (*c).Context
+}
+
+func (l *link) cancelContext(c **linkContext) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if *c == nil {
+		*c = overContext
+		return
+	}
+	(*c).cancel(ErrConnClosed)
 }

@@ -175,8 +175,7 @@ func (l *link) handlePull(c *handlerCtx) error {
 	case DispatchInline:
 		c.run()
 	case DispatchOrdered:
-		l.line.add(c)
-		return l.awaitRoom()
+		return l.order(c)
 	default:
 		if !l.peer.pool.start(c) {
 			l.finish()
@@ -237,6 +236,14 @@ func (l *link) handlePush(c *handlerCtx) error {
 	case c.handler.mode == DispatchConcurrent && !many && l.peer.pool.start(c):
 		return nil
 	}
+	return l.order(c)
+}
+
+// order adds an exchange to the line.
+func (l *link) order(c *handlerCtx) error {
+	if l.line == nil {
+		l.line = &line{pool: &l.peer.pool}
+	}
 	l.line.add(c)
 	return l.awaitRoom()
 }
@@ -258,6 +265,10 @@ func (l *link) awaitRoom() error {
 			return nil
 		}
 		l.paused.Store(true)
+		news := l.listen()
+		if cut, _ := l.aborted(); cut {
+			return ErrConnClosed
+		}
 		if l.left || l.pending.len() > 0 {
 			if bytes > limit*pushQueueStretch {
 				return fmt.Errorf("%d bytes of pushes and ordered pulls wait for their handlers while a pull of this side is under way or the other side has left; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
@@ -274,9 +285,7 @@ func (l *link) awaitRoom() error {
 		case <-look:
 			l.left = l.conn.PeerLeft()
 		case <-room:
-		case <-l.pullStarted:
-		case <-l.aborted:
-			return ErrConnClosed
+		case <-news:
 		}
 	}
 }
@@ -284,9 +293,6 @@ func (l *link) awaitRoom() error {
 // wakeReader tells a reader that is held back of a pull that has started.
 func (l *link) wakeReader() {
 	if l.paused.Load() {
-		select {
-		case l.pullStarted <- struct{}{}:
-		default:
-		}
+		l.tell()
 	}
 }

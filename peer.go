@@ -46,10 +46,10 @@ type Peer struct {
 	mu        sync.Mutex // protects following
 	tls       *tls.Config
 	listeners map[net.Listener]bool
-	sessions  map[*session]bool // all that have a goroutine or are opening
-	serving   int               // goroutines of listeners, and what opens sessions
-	empty     notice.Notice     // there are no sessions and serving is 0
-	shutErr   error             // of the first Shutdown; set before gone is closed
+	sessions  map[*session]struct{} // all that have a goroutine or are opening
+	serving   int                   // goroutines of listeners, and what opens sessions
+	empty     notice.Notice         // there are no sessions and serving is 0
+	shutErr   error                 // of the first Shutdown; set before gone is closed
 }
 
 // shutdownGrace is how long Shutdown waits for sessions that it has cut off.
@@ -67,7 +67,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		killed:    make(chan struct{}),
 		gone:      make(chan struct{}),
 		listeners: make(map[net.Listener]bool),
-		sessions:  make(map[*session]bool),
+		sessions:  make(map[*session]struct{}),
 	}
 	p.life, p.die = context.WithCancel(context.Background())
 	p.codecID, _ = p.cfg.bodyCodec() // Validate has found it
@@ -151,7 +151,7 @@ func (p *Peer) remember(s *session) bool {
 	if p.isClosing() {
 		return false
 	}
-	p.sessions[s] = true
+	p.sessions[s] = struct{}{}
 	return true
 }
 
@@ -197,7 +197,7 @@ func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, 
 	if !p.remember(s) {
 		s.phase.Store(phaseClosing)
 		_ = conn.Close()
-		close(s.over)
+		s.tellOver()
 		return s, false
 	}
 	if bound := p.cfg.AcceptTimeout; bound > 0 && len(p.plugins.sorted.Load().postAccept) > 0 {

@@ -158,12 +158,12 @@ type session struct {
 	peer    *Peer
 	current atomic.Pointer[link]
 	phase   atomic.Int32
-	over    chan struct{} // closed when all is over
 
 	name // guarded by the peer's hub
 
-	publicMu sync.Mutex // protects following
-	public   goutil.Map
+	mu     sync.Mutex    // protects following
+	over   chan struct{} // closed when all is over; nil as long as nobody has asked for it
+	public goutil.Map
 }
 
 // Phases of a session. It only ever moves on.
@@ -180,7 +180,7 @@ var (
 )
 
 func (p *Peer) newSession(conn net.Conn, protoFunc []socket.ProtoFunc) *session {
-	s := &session{peer: p, over: make(chan struct{})}
+	s := &session{peer: p}
 	s.current.Store(newLink(s, conn, protoFunc))
 	return s
 }
@@ -196,7 +196,7 @@ func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
 		if !opened {
 			s.phase.Store(phaseClosing)
 			_ = s.link().conn.Close()
-			close(s.over)
+			s.tellOver()
 			s.peer.forget(s)
 		}
 	}()
@@ -224,7 +224,7 @@ func (s *session) serve() {
 // finish is what comes after the reader, which ended with err.
 func (s *session) finish(err error) {
 	defer s.peer.forget(s)
-	defer close(s.over)
+	defer s.tellOver()
 	s.phase.Store(phaseClosing)
 	s.link().end(err)
 	if rerr := s.peer.plugins.PostDisconnect(s); rerr != nil {
@@ -302,7 +302,31 @@ func (s *session) leave() {
 }
 
 // CloseNotify returns a channel that is closed when the session is over.
-func (s *session) CloseNotify() <-chan struct{} { return s.over }
+func (s *session) CloseNotify() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over == nil {
+		s.over = make(chan struct{})
+	}
+	return s.over
+}
+
+// longOver is the channel of sessions that nobody has waited for.
+var longOver = func() chan struct{} {
+	over := make(chan struct{})
+	close(over)
+	return over
+}()
+
+func (s *session) tellOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over == nil {
+		s.over = longOver
+		return
+	}
+	close(s.over)
+}
 
 // IsOk reports whether the session takes pulls and pushes.
 func (s *session) IsOk() bool {
@@ -315,12 +339,7 @@ func (s *session) IsOk() bool {
 
 // Health reports whether the session has a live connection.
 func (s *session) Health() bool {
-	select {
-	case <-s.link().readEnded:
-		return false
-	default:
-		return s.phase.Load() == phaseOpen
-	}
+	return s.phase.Load() == phaseOpen && !s.link().readEnded.Load()
 }
 
 // Flush returns when the kernel has all that was queued.
@@ -372,8 +391,8 @@ func (s *session) SetWriteTimeout(d time.Duration) { s.link().conn.SetWriteTimeo
 
 // Public returns the map of the user's own values.
 func (s *session) Public() goutil.Map {
-	s.publicMu.Lock()
-	defer s.publicMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.public == nil {
 		s.public = goutil.RwMap()
 	}
@@ -382,8 +401,8 @@ func (s *session) Public() goutil.Map {
 
 // PublicLen returns how many values Public holds.
 func (s *session) PublicLen() int {
-	s.publicMu.Lock()
-	defer s.publicMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.public == nil {
 		return 0
 	}
