@@ -93,7 +93,7 @@ const flushTogether = 128
 
 func (t flushTask) run() {
 	for _, c := range t {
-		c.FlushQueued()
+		c.FlushSoon()
 	}
 }
 

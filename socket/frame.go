@@ -9,8 +9,8 @@ import (
 // sent on many Conns. It is safe for concurrent use.
 type Frame struct{ buf *buffer }
 
-// NewFrame packs the packet. As with WritePacket, the error wraps ErrPack. Its
-// limit is that of the process, or the one that the packet has from a Conn.
+// NewFrame packs the packet, whose greatest size is Packet.SizeLimit. As with
+// WritePacket, the error wraps ErrPack.
 func NewFrame(p *Packet) (f *Frame, err error) {
 	defer recoverPack(&err)
 	b, err := new(FastProto).AppendFrame(nil, p)
@@ -31,8 +31,9 @@ func (c *Conn) TakesFrame() bool {
 	return fast
 }
 
-// QueueFrame queues the frame, which is not copied if it is large or alone. It
-// is QueuePacketNeverWaiting otherwise.
+// QueueFrame is QueuePacketNeverWaiting for a packet that is packed already. A
+// frame that is large, or alone in the queue, is not copied. The Conn's own
+// PacketLimit is not looked at.
 func (c *Conn) QueueFrame(f *Frame) (flush bool, err error) {
 	if !c.TakesFrame() {
 		return false, fmt.Errorf("%w: the Conn's is %T", ErrProtoUnmatch, c.proto)
@@ -42,15 +43,11 @@ func (c *Conn) QueueFrame(f *Frame) (flush bool, err error) {
 }
 
 // QueuePacketNeverWaiting is QueuePacket for who sends to many: it waits for
-// nothing, and fails with ErrQueueFull when the queue is full. If flush is true
-// the frame stays where it is until FlushQueued, which is the caller's duty:
-// another goroutine may do it for many Conns.
+// nothing, and fails with ErrQueueFull when the queue is full. It does not
+// write: if flush is true, the caller must see to it that FlushSoon is called,
+// in another goroutine perhaps and for many Conns together. Until then the frame
+// leaves only if others write too.
 func (c *Conn) QueuePacketNeverWaiting(p *Packet) (flush bool, err error) {
 	_, flush, err = c.queuePacket(p, neverWaits)
 	return flush, err
 }
-
-// FlushQueued gives the kernel what is queued, after a QueueFrame or
-// QueuePacketNeverWaiting that asked for it. It does not wait: what the kernel
-// does not take at once is left to another goroutine.
-func (c *Conn) FlushQueued() { c.flushNoWait() }

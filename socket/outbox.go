@@ -17,8 +17,8 @@ var (
 	// ErrPack says that the packet cannot be packed: its body, codec, filters
 	// or size. Nothing of it is on the wire and the Conn is as good as before.
 	ErrPack = errors.New("socket: the packet cannot be packed")
-	// ErrQueueFull says that what the reader had to send found even the
-	// reserve of the outgoing queue full.
+	// ErrQueueFull says that the outgoing queue is full, for one who does not
+	// wait: who sends to many, or the reader, which found even its reserve full.
 	ErrQueueFull = errors.New("socket: the outgoing queue is full")
 	// ErrQueueTimeout says that the outgoing queue stayed full for the write
 	// timeout. It matches os.ErrDeadlineExceeded.
@@ -33,8 +33,8 @@ const (
 	mayWait patience = iota
 	// readerWrites waits for nothing: it has a reserve, and its frames gather.
 	readerWrites
-	// neverWaits waits for nothing and has no reserve; another goroutine
-	// flushes.
+	// neverWaits waits for nothing and has no reserve. It does not flush, but
+	// promises that somebody will.
 	neverWaits
 )
 
@@ -54,6 +54,7 @@ type outbox struct {
 	accepted uint64        // bytes ever committed
 	written  uint64        // bytes ever given to the kernel
 	flushing bool          // there is a flusher
+	promised bool          // someone who never waits will see to a flush
 	err      error         // the first failure
 	ended    bool          // nothing more is taken: see EndWrite
 	progress notice.Notice // bytes were written, or the outbox has ended
@@ -110,8 +111,16 @@ func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, fl
 	o.waiting += n
 	o.accepted += uint64(n)
 	o.gather(frame)
+	if o.flushing {
+		return o.accepted, false
+	}
+	if how == neverWaits {
+		promised := o.promised
+		o.promised = true
+		return o.accepted, !promised
+	}
 	// The reader gathers what it sends until it waits, or it is much.
-	if o.flushing || how == readerWrites && o.gathered < writeChunk {
+	if how == readerWrites && o.gathered < writeChunk {
 		return o.accepted, false
 	}
 	o.flushing = true
@@ -261,6 +270,7 @@ func (o *outbox) take(done []*buffer) []*buffer {
 		o.alone.Store(alone + 1)
 	}
 	o.queue, o.batch, o.gathered, o.frames = nil, o.gathered, 0, 0
+	o.promised = false
 	return batch
 }
 
