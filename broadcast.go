@@ -12,11 +12,12 @@ import (
 //
 // It never waits and never writes in the goroutine that sends it, so one slow
 // session holds up no other. All sessions get the same sequence number. What
-// cannot be shared is encoded for each session from the same args, which then
-// must not change before the last Send: when a plugin has PreWritePush or
+// cannot be shared is encoded for each session from the same args and settings,
+// which then must not change before the last Send: when a plugin has PreWritePush or
 // PostWritePush hooks, which may change each packet, when exchanges are logged,
 // for sessions of another packet format than the default one, and for the
-// first push of a session.
+// first push of a session. Hooks run in the goroutine that sends. A context
+// among the settings is looked at when the push is prepared.
 type PreparedPush struct {
 	peer    *Peer
 	uri     string
@@ -45,13 +46,13 @@ func (p *Peer) PreparePush(uri string, args interface{}, setting ...socket.Packe
 	return &PreparedPush{peer: p, uri: uri, args: args, setting: setting, frame: frame}, nil
 }
 
-// Send queues the push on a session of the peer that prepared it. Nil means
-// queued. When the session's outgoing queue is full (PeerConfig.WriteQueueLimit)
+// Send queues the push on a session, which must be one that the peer that
+// prepared it made itself. Nil means queued. When the session's outgoing queue is full (PeerConfig.WriteQueueLimit)
 // it fails with CodeWriteFailed at once.
 func (b *PreparedPush) Send(sess Session) *Rerror {
 	s, ok := sess.(*session)
 	if !ok || s.peer != b.peer {
-		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the push was prepared by another peer than that of the session")
+		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the session is none of the peer that prepared the push, or wraps one")
 	}
 	toFlush, err, rerr := b.queue(s)
 	if toFlush != nil {
@@ -104,8 +105,9 @@ type BroadcastCount struct {
 	// Full is how many sessions were skipped because their outgoing queues
 	// were full.
 	Full int
-	// Failed is how many sessions refused it otherwise: they were closing, or
-	// a plugin's hook refused it.
+	// Failed is how many sessions did not take it for another reason: they
+	// were closing or had failed, a plugin's hook refused it, or their packet
+	// format cannot pack it.
 	Failed int
 }
 

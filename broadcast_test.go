@@ -145,6 +145,35 @@ func (h *pushHook) PreWritePush(ctx tp.WriteCtx) *tp.Rerror {
 	return nil
 }
 
+// A filter may pull on a session that it let through before: whoever writes
+// there flushes what the broadcast has left.
+func TestBroadcastFilterPulls(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	addr := serve(t, srv)
+	for range 3 {
+		cli := newPeer(t, tp.PeerConfig{})
+		tp.RegPush(cli.PushRouter, "news", func(tp.PushCtx, *string) {})
+		tp.RegPull(cli.PullRouter, "name", func(tp.PullCtx, *int) (string, *tp.Rerror) { return "it", nil })
+		dial(t, cli, addr)
+	}
+	eventually(t, "all are there", func() bool { return srv.CountSession() == 3 })
+	for range 3 { // the first is encoded for each session
+		var before []tp.Session
+		count, rerr := srv.Broadcast("/news", "x", func(sess tp.Session) bool {
+			for _, sess := range before {
+				if name, rerr := tp.Pull[string](sess, "/name", 1); rerr != nil || name != "it" {
+					t.Errorf("%q, %v", name, rerr)
+				}
+			}
+			before = append(before, sess)
+			return true
+		})
+		if rerr != nil || count.Sent != 3 {
+			t.Errorf("%+v, %v", count, rerr)
+		}
+	}
+}
+
 func TestBroadcastFails(t *testing.T) {
 	srv := newPeer(t, tp.PeerConfig{})
 	for name, push := range map[string]func() (tp.BroadcastCount, *tp.Rerror){

@@ -26,8 +26,8 @@ const (
 // goroutine that needs more than 2 KiB is doubled for good.
 func (l *link) read() error {
 	for {
-		if l.peer.plugins.readsHeaders() {
-			if err := l.readHooked(); err != nil {
+		if l.showsInput() {
+			if err := l.readShown(); err != nil {
 				return err
 			}
 			continue
@@ -41,14 +41,20 @@ func (l *link) read() error {
 	}
 }
 
-// inputs are packets for the readers that are not idle.
+// showsInput reports whether users see a packet while it is read: hooks, or a
+// Proto of their own. Such a one is never used again.
+func (l *link) showsInput() bool {
+	return l.peer.plugins.readsHeaders() || !l.conn.TakesFrame()
+}
+
+// inputs are packets for the readers that are not idle, and show them to nobody.
 var inputs = sync.Pool{New: func() any { return new(socket.Packet) }}
 
 // readArrived reads one packet, and then those that have arrived with it.
 func (l *link) readArrived() error {
 	p := inputs.Get().(*socket.Packet)
 	err := l.readPacket(p, nil)
-	for err == nil && l.conn.Arrived() && !l.peer.plugins.readsHeaders() {
+	for err == nil && l.conn.Arrived() && !l.showsInput() {
 		err = l.readPacket(p, nil)
 	}
 	p.Reset()
@@ -56,8 +62,8 @@ func (l *link) readArrived() error {
 	return err
 }
 
-// readHooked reads a packet that hooks see before it is read.
-func (l *link) readHooked() error {
+// readShown reads a packet that users may see.
+func (l *link) readShown() error {
 	c := newHandlerCtx(l)
 	if rerr := l.peer.plugins.PreReadHeader(c); rerr != nil {
 		err := fmt.Errorf("vetoed before a packet: %v", rerr)

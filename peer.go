@@ -34,6 +34,7 @@ type Peer struct {
 	plugins    *pluginChain
 	pool       workerPool
 	cmds       sync.Pool    // of *PullCmd: see takeCmd
+	readies    sync.Pool    // of chan struct{}: see takeReady
 	handlers   atomic.Int64 // running, of all sessions
 	hub        sessionHub
 	broadcasts atomic.Uint64 // how many pushes were prepared

@@ -6,8 +6,7 @@ import "sync"
 // removes one finishes it, so it is finished exactly once.
 //
 // Sequence numbers follow one another, so most pulls have a place of their own
-// in a ring. The others, of which an older one is still under way at their
-// place when the ring is full, are in a map.
+// in a ring. One whose place an older pull still has is in a map.
 type pendingPulls struct {
 	mu     sync.Mutex // protects following
 	ring   []*PullCmd // its length is a power of two, or 0

@@ -63,7 +63,7 @@ func (s *session) Pull(uri string, args interface{}, reply interface{}, setting 
 func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
 	c.fill(s, uri, args, reply, setting)
 	if c.ready == nil {
-		c.ready = make(chan struct{}, 1)
+		c.ready = s.peer.takeReady()
 	}
 	ctx, cancel := c.bound()
 	if c.launch() {
@@ -71,6 +71,10 @@ func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting 
 	}
 	if cancel != nil {
 		cancel()
+	}
+	if !c.unseen {
+		s.peer.readies.Put(c.ready)
+		c.ready = nil
 	}
 	c.complete()
 }
@@ -90,18 +94,34 @@ func (c *PullCmd) await(ctx context.Context) {
 	}
 }
 
-// takeCmd returns a PullCmd for a pull that nobody sees but its caller, who
-// gives it back: no hook, and not the user. They belong to the peer, for their
-// channels, if made in a bubble of testing/synctest, must not leave it.
+// hidesPull reports whether nobody but the library sees the PullCmd of a pull
+// of which the caller wants only the result: no hook, no setting, and no Proto
+// but ours.
+func (s *session) hidesPull(setting []socket.PacketSetting) bool {
+	return len(setting) == 0 && !s.peer.plugins.seesPulls() && s.link().conn.TakesFrame()
+}
+
+// takeReady returns a channel for PullCmd.ready. When the pull is finished it is
+// empty, nobody will send on it any more, and it can be used again. The channels
+// belong to the peer, for those made in a bubble of testing/synctest must not
+// leave it.
+func (p *Peer) takeReady() chan struct{} {
+	if ready, ok := p.readies.Get().(chan struct{}); ok {
+		return ready
+	}
+	return make(chan struct{}, 1)
+}
+
+// takeCmd returns a PullCmd for a hidden pull, with a channel of its own. It is
+// to be given back.
 func (p *Peer) takeCmd() *PullCmd {
 	if cmd, ok := p.cmds.Get().(*PullCmd); ok {
 		return cmd
 	}
-	return &PullCmd{unseen: true}
+	return &PullCmd{unseen: true, ready: make(chan struct{}, 1)}
 }
 
-// giveCmd takes it back when it is finished: its channel is empty, and nobody
-// will send on that any more.
+// giveCmd takes it back when it is finished.
 func (p *Peer) giveCmd(cmd *PullCmd) {
 	*cmd = PullCmd{unseen: true, ready: cmd.ready}
 	p.cmds.Put(cmd)

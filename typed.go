@@ -73,7 +73,7 @@ func Pull[R any](sess Session, uri string, args interface{}, setting ...socket.P
 		rerr := sess.Pull(uri, args, &reply, setting...).Rerror()
 		return reply, rerr
 	}
-	if s.peer.plugins.seesPulls() {
+	if !s.hidesPull(setting) {
 		call := new(struct { // one allocation for both
 			PullCmd
 			reply R

@@ -1,10 +1,12 @@
 package tp_test
 
 import (
+	"strconv"
 	"testing"
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/socket"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -65,4 +67,50 @@ func TestTypedPullFails(t *testing.T) {
 	if got != nil {
 		t.Errorf("got %v", *got)
 	}
+}
+
+// What a typed pull shows to anybody is never used for another one: the packet
+// of a setting, and what a hook gets.
+func TestTypedPullShowsNothingTwice(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(srv.PullRouter, "echo", func(_ tp.PullCtx, args *string) (string, *tp.Rerror) { return *args, nil })
+	addr := serve(t, srv)
+	pull := func(sess tp.Session, text string, setting ...socket.PacketSetting) {
+		if got, rerr := tp.Pull[string](sess, "/echo", text, setting...); rerr != nil || got != text {
+			t.Fatalf("got %q, %v, want %q", got, rerr, text)
+		}
+	}
+	peer := newPeer(t, tp.PeerConfig{})
+	sess := dial(t, peer, addr)
+	var kept *socket.Packet
+	pull(sess, "kept", func(p *socket.Packet) { kept = p })
+	hook := new(keepHook)
+	for i := range 20 {
+		if i == 10 {
+			if err := peer.PluginContainer().Add(hook); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pull(sess, strconv.Itoa(i))
+	}
+	if kept.Body() != "kept" || kept.Seq() != 0 {
+		t.Errorf("the packet of the setting is now %v", kept)
+	}
+	if len(hook.seen) != 10 {
+		t.Fatalf("the hook saw %d pulls, want 10", len(hook.seen))
+	}
+	for i, ctx := range hook.seen {
+		if ctx.Output().Body() != strconv.Itoa(10+i) {
+			t.Errorf("pull %d that the hook saw is now %v", i, ctx.Output())
+		}
+	}
+}
+
+type keepHook struct{ seen []tp.WriteCtx }
+
+func (*keepHook) Name() string { return "keep" }
+
+func (h *keepHook) PreWritePull(ctx tp.WriteCtx) *tp.Rerror {
+	h.seen = append(h.seen, ctx)
+	return nil
 }

@@ -14,12 +14,14 @@ import (
 type Appender interface {
 	Codec
 	// MarshalAppend appends what Marshal(v) returns to dst and returns the
-	// extended slice. After an error the bytes beyond dst are undefined.
+	// extended slice. It must neither change what dst holds nor keep dst, which
+	// is pooled memory. After an error the bytes beyond dst are undefined.
 	MarshalAppend(dst []byte, v interface{}) ([]byte, error)
 }
 
-// MarshalAppend appends what c.Marshal(v) returns to dst. It allocates no
-// memory for that if c is an Appender or a codec of this package.
+// MarshalAppend appends what c.Marshal(v) returns to dst. An Appender does that
+// without memory of its own, as do the codecs of this package for most values:
+// not for messages of protocol buffers with a MarshalVT or of version 1.
 func MarshalAppend(c Codec, dst []byte, v interface{}) ([]byte, error) {
 	switch c := c.(type) {
 	case JsonCodec:

@@ -199,7 +199,8 @@ func (p *Packet) HoldBody() { p.hold = true }
 
 // OwnBody says whether the bytes of a held body are to be in memory of their
 // own, which DecodeBody can give to a *[]byte as it is. It is wasted on a body
-// that is decoded into anything else.
+// that is decoded into anything else, and means nothing to one of a frame that
+// is large or went through filters.
 func (p *Packet) OwnBody(own bool) { p.own = own }
 
 // HeldBody returns the bytes of a held body. They are valid until
