@@ -54,7 +54,7 @@ func (b *PreparedPush) Send(sess Session) *Rerror {
 	if !ok || s.peer != b.peer {
 		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the session is none of the peer that prepared the push, or wraps one")
 	}
-	toFlush, err, rerr := b.queue(s)
+	toFlush, rerr, err := b.queue(s)
 	if toFlush != nil {
 		b.peer.pool.mustStart(flushTask{toFlush})
 	}
@@ -64,25 +64,25 @@ func (b *PreparedPush) Send(sess Session) *Rerror {
 	return rerr
 }
 
-// queue returns either what kept the push from being queued, or who refused
-// it, and the Conn that is to be flushed, if it is.
-func (b *PreparedPush) queue(s *session) (toFlush *socket.Conn, err error, rerr *Rerror) {
+// queue returns the Conn that is to be flushed, if it is, and either why the
+// push was refused, or what kept it from being queued.
+func (b *PreparedPush) queue(s *session) (toFlush *socket.Conn, refused *Rerror, err error) {
 	l, rerr := s.live()
 	if rerr != nil {
-		return nil, nil, rerr
+		return nil, rerr, nil
 	}
 	if l.conn.TakesFrame() && l.caps.saidLaunch.Load() && !b.peer.observes && !b.peer.plugins.seesPushes() {
 		flush, err := l.conn.QueueFrame(b.frame)
 		if flush {
 			toFlush = l.conn
 		}
-		return toFlush, err, nil
+		return toFlush, nil, err
 	}
 	c := &pushCmd{sess: s, neverWaits: true}
 	fillLaunch(&c.output, b.peer, b.uri, b.args, b.setting)
 	c.output.SetPtype(TypePush)
-	err, rerr = c.push()
-	return nil, err, rerr
+	refused, err = c.push()
+	return nil, refused, err
 }
 
 // flushTask flushes Conns one after the other. None of them holds it up.
@@ -137,7 +137,7 @@ func (b *PreparedPush) Broadcast(filter func(Session) bool) BroadcastCount {
 		if filter != nil && !filter(s) {
 			continue
 		}
-		conn, err, rerr := b.queue(s)
+		conn, rerr, err := b.queue(s)
 		switch {
 		case err == nil && rerr == nil:
 			n.Sent++

@@ -23,27 +23,27 @@ func (s *session) Push(uri string, args interface{}, setting ...socket.PacketSet
 	c := &pushCmd{sess: s}
 	fillLaunch(&c.output, s.peer, uri, args, setting)
 	c.output.SetPtype(TypePush)
-	err, rerr := c.push()
+	rerr, err := c.push()
 	if err != nil {
 		rerr = writeRerror(err)
 	}
 	return rerr
 }
 
-// push sends the push. It returns either what kept it from being written, or
-// who refused it.
-func (c *pushCmd) push() (error, *Rerror) {
+// push sends the push. It returns either why it was refused, or what kept it
+// from being written.
+func (c *pushCmd) push() (refused *Rerror, err error) {
 	if !c.sess.peer.observes {
 		return c.launch()
 	}
 	start := sinceStart()
-	err, rerr := c.launch()
-	logged := rerr
+	refused, err = c.launch()
+	logged := refused
 	if err != nil {
 		logged = writeRerror(err)
 	}
 	c.logExchange(start, logged)
-	return err, rerr
+	return refused, err
 }
 
 // check returns what is wrong with the push itself.
@@ -57,25 +57,25 @@ func (c *pushCmd) check() *Rerror {
 	return nil
 }
 
-func (c *pushCmd) launch() (error, *Rerror) {
+func (c *pushCmd) launch() (refused *Rerror, err error) {
 	if rerr := c.check(); rerr != nil {
-		return nil, rerr
+		return rerr, nil
 	}
 	l, rerr := c.sess.live()
 	if rerr != nil {
-		return nil, rerr
+		return rerr, nil
 	}
 	plugins := c.sess.peer.plugins
 	c.output.SetSeq(l.pushSeq.Add(1) - 1)
 	if rerr := plugins.PreWritePush(c); rerr != nil {
-		return nil, rerr
+		return rerr, nil
 	}
 	send := l.send
 	if c.neverWaits {
 		send = l.sendNeverWaiting
 	}
 	if err := send(&c.output); err != nil {
-		return err, nil
+		return nil, err
 	}
 	if rerr := plugins.PostWritePush(c); rerr != nil {
 		c.sess.peer.log().Warnf("session %s: PostWritePush of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
