@@ -215,7 +215,7 @@ func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
 		return false, nil
 	}
 	size := binary.BigEndian.Uint32(b)
-	if size < fastPrefix || uint64(size) > uint64(len(b)) || b[4] != fastID || b[5] != 0 {
+	if size < fastPrefix+fastFixed || uint64(size) > uint64(len(b)) || b[4] != fastID || b[5] != 0 {
 		return false, nil
 	}
 	if err := p.SetSize(size); err != nil {
