@@ -33,20 +33,13 @@ func (c *capabilities) silent() bool {
 	return !c.saidLaunch.Load() && !c.saidReply.Load() && !c.saidType.Load()
 }
 
-// announce adds the announcement to a packet that is to carry it. What it
-// returns must be called with the outcome of sending the packet: it takes the
+// announce adds the announcement to a pull, push or reply. What it returns must be called with the outcome of sending the packet: it takes the
 // announcement off again, for the meta object may be the user's, and leaves it
 // to a later packet if this one was not sent.
 func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
-	var said *atomic.Bool
-	switch p.Ptype() {
-	case TypePull, TypePush:
-		said = &c.saidLaunch
-	case TypeReply:
+	said := &c.saidLaunch
+	if p.Ptype() == TypeReply {
 		said = &c.saidReply
-	default:
-		c.saidType.Store(true)
-		return announced
 	}
 	if said.Load() || said.Swap(true) {
 		return announced

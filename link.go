@@ -63,7 +63,7 @@ func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 		PacketLimit:  cfg.PacketSizeLimit,
 		FrameTimeout: cfg.FrameTimeout,
 		QueueLimit:   cfg.WriteQueueLimit,
-		Go:           func(fn func()) { l.peer.pool.mustStart(l.peer.safely(fn)) },
+		Go:           l.peer.spawn,
 		OnWriteError: l.abort,
 	}, protoFunc...)
 	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)
@@ -130,22 +130,24 @@ func (l *link) sendFromReader(p *socket.Packet) error {
 	sent := l.caps.announce(p)
 	err := l.conn.QueuePacketNoWait(p)
 	sent(err)
-	if errors.Is(err, socket.ErrQueueFull) {
-		l.abortFull(err)
-	}
+	l.abortIfFull(err)
 	return err
 }
 
-func (l *link) abortFull(err error) {
-	l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
+func (l *link) abortIfFull(err error) {
+	if errors.Is(err, socket.ErrQueueFull) {
+		l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
+	}
 }
 
-// queueControl queues a packet of a type above 3. It never waits.
+// queueControl queues a packet of a type above 3. It never waits. Other failures
+// than want of room end the link by themselves.
 func (l *link) queueControl(ptype byte, seq uint64) {
 	p := new(socket.Packet)
 	p.SetPtype(ptype)
 	p.SetSeq(seq)
-	_ = l.sendFromReader(p) // a failure ends the link by itself
+	l.caps.saidType.Store(true)
+	l.abortIfFull(l.conn.QueuePacketNoWait(p))
 }
 
 // begin counts one more handler, or reports that there are too many.

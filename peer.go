@@ -33,6 +33,7 @@ type Peer struct {
 	codecID    byte       // of DefaultBodyCodec; 0 is that of the process
 	plugins    *pluginChain
 	pool       workerPool
+	spawn      func(func()) // runs a function of the library on a worker
 	cmds       sync.Pool    // of *PullCmd: see takeCmd
 	readies    sync.Pool    // of chan struct{}: see takeReady
 	handlers   atomic.Int64 // running, of all sessions
@@ -70,6 +71,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		listeners: make(map[net.Listener]bool),
 		sessions:  make(map[*session]struct{}),
 	}
+	p.spawn = func(fn func()) { p.pool.mustStart(p.safely(fn)) } // once, not for each session
 	p.life, p.die = context.WithCancel(context.Background())
 	p.codecID, _ = p.cfg.bodyCodec() // Validate has found it
 	p.observes = p.cfg.PrintBody || p.cfg.CountTime || p.cfg.SlowCometDuration > 0

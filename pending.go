@@ -16,7 +16,7 @@ type pendingPulls struct {
 }
 
 const (
-	minPendingRing = 4
+	minPendingRing = 2
 	maxPendingRing = 4096
 	maxIdlePending = 256 // how large a ring is kept when none is under way
 )

@@ -36,7 +36,7 @@ type buffer struct {
 }
 
 var (
-	readBuffers  = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
+	readBuffers  = sync.Pool{New: func() any { return newReadBuffer(readBufferSize) }}
 	classBuffers [classes]sync.Pool
 )
 

@@ -49,28 +49,32 @@ const (
 // kernel for all, in as few calls as it can. No goroutine belongs to a Conn.
 // While it waits for bytes, a TCP or unix Conn holds no buffer.
 type Conn struct {
-	conn     net.Conn
-	opt      Options
-	proto    Proto
-	appender FrameAppender // proto, if it needs no stage
-	raw      syscall.RawConn
-	awaits   bool // see Await
+	conn   net.Conn
+	opt    Options
+	proto  Proto
+	raw    syscall.RawConn
+	awaits bool // see Await
 
+	closed       atomic.Bool  // this side closed it
+	usual        atomic.Int32 // about the size of frames: see sizeHint
 	readTimeout  atomic.Int64
 	writeTimeout atomic.Int64
-	closed       atomic.Bool // this side closed it
 
-	idMu   sync.Mutex // protects following
-	id     string
-	public goutil.Map
+	ownMu sync.Mutex // protects following
+	own   *ownValues // nil as long as there are none
 
 	in inbox
 
-	usual  atomic.Int64 // about the size of frames: see sizeHint
-	packMu sync.Mutex   // one Pack at a time; protects following
-	stage  *buffer      // what a Proto that is no FrameAppender has written; nil outside of pack
+	packMu sync.Mutex // one Pack at a time; protects following
+	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
 
 	out outbox
+}
+
+// ownValues are what a user keeps on a Conn.
+type ownValues struct {
+	id     string
+	public goutil.Map
 }
 
 var _ Socket = new(Conn)
@@ -86,15 +90,13 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 	tuneTCP(c)
 	s := &Conn{conn: c, opt: opt, raw: rawConn(c)}
 	if s.raw != nil {
-		// Made once: a closure for each read and write would cost allocations.
-		s.in.ready, s.out.once = s.in.readReady, s.out.writeReady
+		s.in.ready = s.in.readReady // a closure for each read would be an allocation
 	}
 	newProto := DefaultProtoFunc()
 	if len(protoFunc) > 0 && protoFunc[0] != nil {
 		newProto = protoFunc[0]
 	}
 	s.proto = newProto(protoStream{s})
-	s.appender, _ = s.proto.(FrameAppender)
 	_, fast := s.proto.(*FastProto) // itself: what embeds one may buffer
 	s.awaits = fast && s.raw != nil
 	return s
@@ -124,28 +126,6 @@ func rawConn(c net.Conn) syscall.RawConn {
 
 // protoStream is the io.ReadWriter of a Proto.
 type protoStream struct{ c *Conn }
-
-var _ lookahead = protoStream{}
-
-// ahead returns what has arrived, and waits if that is nothing.
-func (s protoStream) ahead() ([]byte, error) {
-	in := &s.c.in
-	if in.r == in.w {
-		if err := s.c.beforeWait(); err != nil {
-			return nil, err
-		}
-		if err := s.c.fill(); err != nil {
-			return nil, err
-		}
-	}
-	return in.buf[in.r:in.w], nil
-}
-
-// skip takes n bytes of what has arrived as read.
-func (s protoStream) skip(n int) {
-	s.c.in.r += n
-	s.c.in.begun = true
-}
 
 func (s protoStream) Read(b []byte) (int, error) { return s.c.readBuffered(b) }
 
@@ -195,39 +175,48 @@ func (c *Conn) WriteTimeout() time.Duration { return time.Duration(c.writeTimeou
 
 // Public returns the map of the user's own values on this Conn.
 func (c *Conn) Public() goutil.Map {
-	c.idMu.Lock()
-	defer c.idMu.Unlock()
-	if c.public == nil {
-		c.public = goutil.RwMap()
+	c.ownMu.Lock()
+	defer c.ownMu.Unlock()
+	own := c.ownValues()
+	if own.public == nil {
+		own.public = goutil.RwMap()
 	}
-	return c.public
+	return own.public
 }
 
 // PublicLen returns how many values Public holds.
 func (c *Conn) PublicLen() int {
-	c.idMu.Lock()
-	defer c.idMu.Unlock()
-	if c.public == nil {
+	c.ownMu.Lock()
+	defer c.ownMu.Unlock()
+	if c.own == nil || c.own.public == nil {
 		return 0
 	}
-	return c.public.Len()
+	return c.own.public.Len()
 }
 
 // Id returns the id; by default it is the remote address.
 func (c *Conn) Id() string {
-	c.idMu.Lock()
-	defer c.idMu.Unlock()
-	if c.id == "" {
+	c.ownMu.Lock()
+	defer c.ownMu.Unlock()
+	if c.own == nil || c.own.id == "" {
 		return c.conn.RemoteAddr().String()
 	}
-	return c.id
+	return c.own.id
 }
 
 // SetId sets the id.
 func (c *Conn) SetId(id string) {
-	c.idMu.Lock()
-	defer c.idMu.Unlock()
-	c.id = id
+	c.ownMu.Lock()
+	defer c.ownMu.Unlock()
+	c.ownValues().id = id
+}
+
+// ownValues returns own, which it makes if there is none. ownMu is held.
+func (c *Conn) ownValues() *ownValues {
+	if c.own == nil {
+		c.own = new(ownValues)
+	}
+	return c.own
 }
 
 // ReadPacket reads the next packet: see Socket. A body that was to be held
@@ -283,11 +272,12 @@ func (c *Conn) QueuePacketNoWait(p *Packet) error {
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
 	ctx := p.ctx
-	if c.appender == nil {
+	appender, ok := c.proto.(FrameAppender)
+	if !ok {
 		return c.stagePacket(ctx, p, how)
 	}
 	frame := getBuffer(c.sizeHint(p))
-	if err := c.appendFrame(frame, p); err != nil {
+	if err := c.appendFrame(appender, frame, p); err != nil {
 		putBuffer(frame)
 		return 0, false, err
 	}
@@ -312,13 +302,13 @@ func (c *Conn) sizeHint(p *Packet) int {
 func (c *Conn) learnSize(n int) {
 	usual := int(c.usual.Load())
 	if n = min(max(n, usual-usual/16), writeChunk); n != usual {
-		c.usual.Store(int64(n))
+		c.usual.Store(int32(n))
 	}
 }
 
-func (c *Conn) appendFrame(frame *buffer, p *Packet) (err error) {
+func (c *Conn) appendFrame(appender FrameAppender, frame *buffer, p *Packet) (err error) {
 	defer recoverPack(&err)
-	b, err := c.appender.AppendFrame(frame.B, p)
+	b, err := appender.AppendFrame(frame.B, p)
 	if err != nil {
 		return packError(err)
 	}

@@ -27,18 +27,9 @@ import (
 //
 // Its AppendFrame may be called by many goroutines at once, Unpack by one.
 type FastProto struct {
-	rw        io.ReadWriter
-	lookahead lookahead // rw, if it can; else nil
-	head      [6]byte   // of the frame being unpacked: size, id, number of filters
-}
-
-// lookahead is a stream that shows what it has read ahead.
-type lookahead interface {
-	// ahead returns at least one byte, or an error. The bytes are valid until
-	// the next Read.
-	ahead() ([]byte, error)
-	// skip takes n of these bytes as read.
-	skip(n int)
+	rw   io.ReadWriter
+	conn *Conn   // whose stream rw is, or nil
+	head [6]byte // of the frame being unpacked: size, id, number of filters
 }
 
 const (
@@ -54,9 +45,8 @@ var _ FrameAppender = new(FastProto)
 
 // NewFastProto is the ProtoFunc of FastProto.
 func NewFastProto(rw io.ReadWriter) Proto {
-	f := &FastProto{rw: rw}
-	f.lookahead, _ = rw.(lookahead)
-	return f
+	stream, _ := rw.(protoStream)
+	return &FastProto{rw: rw, conn: stream.c}
 }
 
 // Version returns 'f' and "fast".
@@ -151,8 +141,8 @@ func finishFastFrame(dst, b []byte, start int, p *Packet) ([]byte, error) {
 
 // Unpack reads one frame.
 func (f *FastProto) Unpack(p *Packet) error {
-	if f.lookahead != nil {
-		b, err := f.lookahead.ahead()
+	if f.conn != nil {
+		b, err := f.conn.ahead()
 		if err != nil {
 			return err
 		}
@@ -225,7 +215,7 @@ func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	f.lookahead.skip(int(size))
+	f.conn.in.take(int(size))
 	return true, p.UnmarshalBody(body)
 }
 

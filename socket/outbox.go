@@ -55,18 +55,14 @@ type outbox struct {
 	written  uint64        // bytes ever given to the kernel
 	flushing bool          // there is a flusher
 	promised bool          // someone who never waits will see to a flush
-	err      error         // the first failure
 	ended    bool          // nothing more is taken: see EndWrite
+	err      error         // the first failure
 	progress notice.Notice // bytes were written, or the outbox has ended
 
 	alone atomic.Int32 // how many flushes in a row had one frame; it stops at loneFlushes
 
 	// The flusher's.
-	deadline time.Time             // as last set
-	once     func(fd uintptr) bool // writeReady
-	chunk    []byte                // for writeReady
-	n        int                   // what it wrote
-	onceErr  error                 // what it met
+	deadline time.Duration // as last set, since processStart; 0 is none
 }
 
 // commit queues a whole frame, once there is room, and takes its buffer over.
@@ -74,16 +70,25 @@ type outbox struct {
 // caller is the flusher now: it must call flushFor, holding no lock that the
 // reader may want.
 func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, how patience) (target uint64, flusher bool, err error) {
+	o.mu.Lock()
+	if o.refusal() != nil || !o.fits(c, how) {
+		err = o.admitLater(c, ctx, how)
+	}
+	if err == nil {
+		target, flusher = o.append(c, frame, how)
+	}
+	o.mu.Unlock()
+	if err != nil {
+		putBuffer(frame)
+	}
+	return target, flusher, err
+}
+
+// admitLater is admit for a frame that finds no room. mu is held.
+func (o *outbox) admitLater(c *Conn, ctx context.Context, how patience) error {
 	a := admission{ctx: ctx, how: how}
 	defer a.stop()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err := o.admit(c, &a); err != nil {
-		putBuffer(frame)
-		return 0, false, err
-	}
-	target, flusher = o.append(c, frame, how)
-	return target, flusher, nil
+	return o.admit(c, &a)
 }
 
 // commitAdmitted is commit for a frame that was admitted before it was
@@ -196,7 +201,7 @@ func (o *outbox) waitRoom(c *Conn, a *admission) error {
 func (o *outbox) hasRoom(c *Conn, a *admission) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.refusal() != nil || o.fits(c, a)
+	return o.refusal() != nil || o.fits(c, a.how)
 }
 
 // refusal returns why nothing more is taken, or nil. mu is held.
@@ -209,8 +214,8 @@ func (o *outbox) refusal() error {
 
 // fits reports whether one more frame is admitted. What the reader may queue
 // above the limit is reckoned by itself: one frame before it may be far above.
-func (o *outbox) fits(c *Conn, a *admission) bool {
-	return o.waiting < c.opt.QueueLimit || a.how == readerWrites && o.reserved < queueReserve
+func (o *outbox) fits(c *Conn, how patience) bool {
+	return o.waiting < c.opt.QueueLimit || how == readerWrites && o.reserved < queueReserve
 }
 
 // admit returns when there is room. It is called with mu held, and gives it
@@ -220,7 +225,7 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 		if err := o.refusal(); err != nil {
 			return err
 		}
-		if o.fits(c, a) {
+		if o.fits(c, a.how) {
 			return nil
 		}
 		if a.how != mayWait {

@@ -15,39 +15,41 @@ const canReadRaw = true
 // takes a buffer for the attempt only.
 func (in *inbox) readReady(fd uintptr) bool {
 	in.acquire()
+	b := in.buf
+	b.r, b.w = 0, 0
 	for {
-		n, err := syscall.Read(int(fd), in.buf)
+		n, err := syscall.Read(int(fd), b.mem)
 		switch err {
 		case nil:
 			if n <= 0 {
-				in.err = io.EOF
+				b.err = io.EOF
 				return true
 			}
-			in.n = n
+			b.w = n
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			in.release()
 			return false
 		default:
-			in.err = os.NewSyscallError("read", err)
+			b.err = os.NewSyscallError("read", err)
 			return true
 		}
 	}
 }
 
-// writeReady is called by syscall.RawConn.Write. It never waits.
-func (o *outbox) writeReady(fd uintptr) bool {
+// try is called by syscall.RawConn.Write. It never waits.
+func (w *onceWrite) try(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), o.chunk)
+		n, err := syscall.Write(int(fd), w.b)
 		switch err {
 		case nil:
-			o.n = n
+			w.n = n
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 		default:
-			o.onceErr = os.NewSyscallError("write", err)
+			w.err = os.NewSyscallError("write", err)
 		}
 		return true
 	}

@@ -13,17 +13,36 @@ const maxEmptyReads = 100
 type inbox struct {
 	mu sync.Mutex // one reader at a time; protects following
 
-	buf  []byte                // what was read; nil while the conn is idle
-	pool *[readBufferSize]byte // the pooled memory of buf, if it is pooled
-	r, w int                   // buf[r:w] is unread
+	buf *readBuffer // nil while the conn is idle
 
 	begun      bool // the packet being read has begun to arrive
 	frameTimed bool // and its deadline is set
 	timed      bool // a deadline of ours is set
 
 	ready func(fd uintptr) bool // readReady
-	n     int                   // what readReady read
-	err   error                 // what readReady met
+}
+
+// readBuffer is what was read of a conn.
+type readBuffer struct {
+	mem  []byte
+	r, w int   // mem[r:w] is unread
+	err  error // what readReady met instead
+}
+
+func newReadBuffer(size int) *readBuffer { return &readBuffer{mem: make([]byte, size)} }
+
+// unread returns what was read and is not taken yet.
+func (in *inbox) unread() []byte {
+	if in.buf == nil {
+		return nil
+	}
+	return in.buf.mem[in.buf.r:in.buf.w]
+}
+
+// take takes n bytes of what is unread, as a part of a packet.
+func (in *inbox) take(n int) {
+	in.buf.r += n
+	in.begun = true
 }
 
 // Await returns when a part of the next packet has arrived, or an error that
@@ -37,7 +56,7 @@ func (c *Conn) Await() error {
 	}
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
-	if c.in.r < c.in.w {
+	if c.Arrived() {
 		return nil
 	}
 	c.in.begun, c.in.frameTimed = false, false
@@ -53,7 +72,21 @@ func (c *Conn) Await() error {
 
 // Arrived reports whether bytes lie ready that Await would not wait for. It is
 // for the goroutine that reads.
-func (c *Conn) Arrived() bool { return c.in.r < c.in.w }
+func (c *Conn) Arrived() bool { return len(c.in.unread()) > 0 }
+
+// ahead returns what has arrived and is unread, and waits if that is nothing.
+// It is valid until the next Read.
+func (c *Conn) ahead() ([]byte, error) {
+	if !c.Arrived() {
+		if err := c.beforeWait(); err != nil {
+			return nil, err
+		}
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return c.in.unread(), nil
+}
 
 // readBuffered is the only place that waits for bytes. What a Proto asks for
 // is served from the buffer; when that is empty the Conn gives it back and
@@ -63,7 +96,7 @@ func (c *Conn) readBuffered(b []byte) (int, error) {
 		return 0, nil
 	}
 	in := &c.in
-	if in.r == in.w {
+	if len(in.unread()) == 0 {
 		if len(b) >= readBufferSize {
 			return c.readDirect(b)
 		}
@@ -74,9 +107,8 @@ func (c *Conn) readBuffered(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n := copy(b, in.buf[in.r:in.w])
-	in.r += n
-	in.begun = true
+	n := copy(b, in.unread())
+	in.take(n)
 	return n, nil
 }
 
@@ -98,23 +130,20 @@ func (c *Conn) readDirect(b []byte) (int, error) {
 func (c *Conn) fill() error {
 	in := &c.in
 	if c.raw != nil {
-		in.n, in.err = 0, nil
-		if err := c.raw.Read(in.ready); err != nil {
-			in.release()
-			return err
+		err := c.raw.Read(in.ready)
+		if err == nil {
+			err, in.buf.err = in.buf.err, nil
 		}
-		if in.err != nil {
+		if err != nil {
 			in.release()
-			return in.err
 		}
-		in.r, in.w = 0, in.n
-		return nil
+		return err
 	}
 	if in.buf == nil {
-		in.buf = make([]byte, smallReadBufferSize)
+		in.buf = newReadBuffer(smallReadBufferSize)
 	}
-	n, err := c.readConn(in.buf)
-	in.r, in.w = 0, n
+	n, err := c.readConn(in.buf.mem)
+	in.buf.r, in.buf.w = 0, n
 	return err
 }
 
@@ -135,17 +164,16 @@ func (c *Conn) readConn(b []byte) (int, error) {
 // acquire takes a pooled buffer.
 func (in *inbox) acquire() {
 	if in.buf == nil {
-		in.pool = readBuffers.Get().(*[readBufferSize]byte)
-		in.buf = in.pool[:]
+		in.buf = readBuffers.Get().(*readBuffer)
 	}
 }
 
-// release gives the pooled buffer back.
+// release gives the pooled buffer back, of which all is taken. A small one is
+// not pooled, and stays.
 func (in *inbox) release() {
-	in.r, in.w = 0, 0
-	if in.pool != nil {
-		readBuffers.Put(in.pool)
-		in.pool, in.buf = nil, nil
+	if in.buf != nil && len(in.buf.mem) == readBufferSize {
+		readBuffers.Put(in.buf)
+		in.buf = nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -115,18 +116,21 @@ func (c *Conn) write(b []byte) (n int, err error) {
 func (c *Conn) armWrite() error {
 	timeout := c.WriteTimeout()
 	if timeout <= 0 {
-		if c.out.deadline.IsZero() {
+		if c.out.deadline == 0 {
 			return nil // deadlines are the caller's
 		}
-		c.out.deadline = time.Time{}
+		c.out.deadline = 0
 		return c.conn.SetWriteDeadline(time.Time{})
 	}
-	if left := time.Until(c.out.deadline); left > timeout-timeout/4 && left <= timeout {
+	now := time.Since(processStart)
+	if left := c.out.deadline - now; left > timeout-timeout/4 && left <= timeout {
 		return nil
 	}
-	c.out.deadline = time.Now().Add(timeout)
-	return c.conn.SetWriteDeadline(c.out.deadline)
+	c.out.deadline = now + timeout
+	return c.conn.SetWriteDeadline(processStart.Add(c.out.deadline))
 }
+
+var processStart = time.Now()
 
 func (c *Conn) writeFailed(err error) {
 	if c.closed.Load() {
@@ -202,20 +206,37 @@ func (c *Conn) handOver(batch []*buffer, from int) {
 // writeOnce gives the kernel as much of b as it takes at once. That needs no
 // deadline, but one that has passed would refuse it.
 func (c *Conn) writeOnce(b []byte) (int, error) {
-	o := &c.out
-	if !o.deadline.IsZero() {
+	if c.out.deadline != 0 {
 		if err := c.armWrite(); err != nil {
 			return 0, err
 		}
 	}
-	o.chunk, o.n, o.onceErr = b, 0, nil
-	err := c.raw.Write(o.once)
-	o.chunk = nil
+	w := onceWrites.Get().(*onceWrite)
+	w.b, w.n, w.err = b, 0, nil
+	err := c.raw.Write(w.tryIt)
 	if err == nil {
-		err = o.onceErr
+		err = w.err
 	}
-	return o.n, err
+	n := w.n
+	w.b = nil
+	onceWrites.Put(w)
+	return n, err
 }
+
+// onceWrite is an attempt to write. It is pooled with its closure, which would
+// be an allocation for each.
+type onceWrite struct {
+	tryIt func(fd uintptr) bool // try
+	b     []byte
+	n     int   // what it wrote
+	err   error // what it met
+}
+
+var onceWrites = sync.Pool{New: func() any {
+	w := new(onceWrite)
+	w.tryIt = w.try
+	return w
+}}
 
 // Flush returns when the kernel has every byte that was queued before the
 // call, or the Conn has failed, or ctx ends.

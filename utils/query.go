@@ -47,6 +47,10 @@ func parse[T string | []byte](a *Args, s T) {
 	if a.pairs == nil {
 		a.pairs = make([]pair, 0, expectedPairs(s))
 	}
+	parsePairs(a, s)
+}
+
+func parsePairs[T string | []byte](a *Args, s T) {
 	for start := 0; start < len(s); {
 		end, equals := start, -1
 		for end < len(s) && s[end] != '&' {

@@ -109,12 +109,14 @@ func (t Teleport) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client
 	}
 	var conns []connection
 	payload := s.Payload()
+	// What all connections share is held once: S7 weighs what each has.
+	callerOf := func(sess tp.Session) caller { return t.caller(sess, s.Body, payload) }
 	for range s.Conns + s.Idle {
 		sess, rerr := peer.Dial(addr)
 		if rerr != nil {
 			return nil, asError(rerr)
 		}
-		conns = append(conns, func() caller { return t.caller(sess, s.Body, payload) })
+		conns = append(conns, func() caller { return callerOf(sess) })
 	}
 	return newCallers(s, m, conns)
 }
