@@ -275,11 +275,13 @@ func (l *link) end(err error) {
 	for _, cmd := range l.pending.close(why) {
 		cmd.fail(why)
 	}
-	l.cancelContext(&l.pullCtx)
 	if err == io.EOF { // orderly: what is queued may still be wanted
+		l.cancelContext(&l.pullCtx)
 		_ = l.flushWithin(l.conn.WriteTimeout())
 	}
+	// Before the handlers are told, or what they reply then still gets out.
 	_ = l.conn.Close()
+	l.cancelContext(&l.pullCtx)
 	l.finishLine()
 	l.cancelContext(&l.pushCtx)
 	l.over.Store(true)
