@@ -3,8 +3,10 @@ package tp_test
 import (
 	"io"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/socket"
@@ -110,3 +112,24 @@ func TestPanicInNewBodyFunc(t *testing.T) {
 	dial(t, client, serve(t, server)).GoPull("/echo", []byte("a"), nil, done)
 	wantCode(t, receive(t, done).Rerror(), tp.CodeBadPacket, "as asked")
 }
+
+// A codec that ends the goroutine of the caller leaves no pull behind, for
+// which closing would wait.
+func TestGoexitInArgs(t *testing.T) {
+	srv, cli := newPeer(t, tp.PeerConfig{}), newPeer(t, tp.PeerConfig{CloseTimeout: time.Hour})
+	sess := dial(t, cli, serve(t, srv))
+	var gone sync.WaitGroup
+	gone.Go(func() {
+		sess.Pull("/x", goexitArgs{}, nil)
+		t.Error("it returned")
+	})
+	gone.Wait()
+	if err := sess.Close(); err != nil {
+		t.Error(err)
+	}
+	receive(t, sess.CloseNotify())
+}
+
+type goexitArgs struct{}
+
+func (goexitArgs) MarshalJSON() ([]byte, error) { runtime.Goexit(); return nil, nil }

@@ -233,7 +233,15 @@ func (c *PullCmd) launch() (launched bool) {
 	if c.sess.peer.cfg.PrintBody {
 		c.printed = &printedBodies{out: outText(&c.output)}
 	}
-	if err := l.send(&c.output); err != nil {
+	sent := false
+	defer func() {
+		if !sent && l.pending.remove(c.output.Seq()) == c { // the codec of the args ended the goroutine
+			l.settle()
+		}
+	}()
+	err := l.send(&c.output)
+	sent = true
+	if err != nil {
 		if l.pending.remove(c.output.Seq()) != c {
 			return true // the link has failed too, and finishes it
 		}

@@ -174,6 +174,11 @@ func (p *workerPool) work(w *worker) {
 func (p *workerPool) leave() {
 	p.slots--
 	goroutineLimit.running.Add(-1)
+	if p.stopped {
+		p.shrink(p.slots) // also those that never had a goroutine
+	} else {
+		p.sweepLater()
+	}
 	p.settle()
 }
 
@@ -191,11 +196,16 @@ func (p *workerPool) park(w *worker) bool {
 	}
 	p.settle()
 	p.idle = append(p.idle, w)
-	if p.sweeper == nil {
+	p.sweepLater()
+	return true
+}
+
+// sweepLater sees to it that free slots are given up one day. mu is held.
+func (p *workerPool) sweepLater() {
+	if p.sweeper == nil && p.slots > 0 {
 		p.spare = 0
 		p.sweeper = time.AfterFunc(workerIdle(), p.sweep)
 	}
-	return true
 }
 
 // sweep gives up the slots that nobody needed since it last ran.
