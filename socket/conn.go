@@ -97,8 +97,8 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 		newProto = protoFunc[0]
 	}
 	s.proto = newProto(protoStream{s})
-	_, fast := s.proto.(*FastProto) // itself: what embeds one may buffer
-	s.awaits = fast && s.raw != nil
+	fast, _ := s.proto.(*FastProto) // on this Conn itself: another stream may buffer
+	s.awaits = fast != nil && fast.conn == s && s.raw != nil
 	return s
 }
 

@@ -43,25 +43,28 @@ const (
 // At most one goroutine is the flusher. Only it writes to the conn, and it
 // stays until the queue is empty or hands its task on.
 type outbox struct {
-	mu       sync.Mutex    // protects following
-	queue    []*buffer     // committed frames, not yet taken by a flusher
-	gathered int           // bytes in queue
-	frames   int           // frames in queue
-	batch    int           // how many bytes there were when a flusher last took them
-	spare    []*buffer     // an empty list, to be the next queue
-	waiting  int           // bytes in queue and in the flusher's hands
-	reserved int           // of those, what the reader queued above the limit
-	accepted uint64        // bytes ever committed
-	written  uint64        // bytes ever given to the kernel
-	flushing bool          // there is a flusher
-	promised bool          // someone who never waits will see to a flush
-	ended    bool          // nothing more is taken: see EndWrite
-	err      error         // the first failure
-	progress notice.Notice // bytes were written, or the outbox has ended
+	mu         sync.Mutex    // protects following
+	queue      []*buffer     // committed frames, not yet taken by a flusher
+	gathered   int           // bytes in queue
+	frames     int           // frames in queue
+	small      int           // of gathered, what is in chunks
+	batch      int           // how many bytes there were when a flusher last took them
+	batchSmall int           // of those, what was in chunks
+	spare      []*buffer     // an empty list, to be the next queue
+	waiting    int           // bytes in queue and in the flusher's hands
+	reserved   int           // of those, what the reader queued above the limit
+	accepted   uint64        // bytes ever committed
+	written    uint64        // bytes ever given to the kernel
+	flushing   bool          // there is a flusher
+	promised   bool          // someone who never waits will see to a flush
+	ended      bool          // nothing more is taken: see EndWrite
+	err        error         // the first failure
+	progress   notice.Notice // bytes were written, or the outbox has ended
 
 	alone atomic.Int32 // how many flushes in a row had one frame; it stops at loneFlushes
 
 	// The flusher's.
+	due      int           // how many bytes may still be written under it
 	deadline time.Duration // as last set, since processStart; 0 is none
 }
 
@@ -107,6 +110,10 @@ func (o *outbox) commitAdmitted(c *Conn, frame *buffer, how patience) (target ui
 // append queues the frame. mu is held.
 func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, flusher bool) {
 	n := len(frame.B)
+	if n == 0 { // nothing that a flush could be promised for, or be waited for
+		putBuffer(frame)
+		return o.written, false
+	}
 	switch {
 	case o.waiting < c.opt.QueueLimit:
 		o.reserved = 0
@@ -143,9 +150,10 @@ func (o *outbox) gather(frame *buffer) {
 		o.push(frame)
 		return
 	}
+	o.small += n
 	if last < 0 || len(o.queue[last].B)+n > min(cap(o.queue[last].B), writeChunk) {
 		class := smallChunk
-		if max(o.gathered, o.batch) > classSize(smallChunk) {
+		if max(o.small, o.batchSmall) > classSize(smallChunk) {
 			class = largeChunk
 		}
 		o.push(getClass(class))
@@ -275,6 +283,7 @@ func (o *outbox) take(done []*buffer) []*buffer {
 		o.alone.Store(alone + 1)
 	}
 	o.queue, o.batch, o.gathered, o.frames = nil, o.gathered, 0, 0
+	o.batchSmall, o.small = o.small, 0
 	o.promised = false
 	return batch
 }

@@ -80,6 +80,7 @@ func (c *Conn) flushAll(done []*buffer) {
 // nothing that follows it could be understood.
 func (c *Conn) writeBatch(batch []*buffer, from int) {
 	failed := false
+	c.out.due = 0
 	for _, buf := range batch {
 		for b := buf.B[from:]; len(b) > 0 && !failed; {
 			n, err := c.write(b)
@@ -99,13 +100,20 @@ func (c *Conn) writeBatch(batch []*buffer, from int) {
 // write gives the kernel some of b. It takes at least writeChunk, or all, within
 // the write timeout.
 func (c *Conn) write(b []byte) (n int, err error) {
-	if err := c.armWrite(); err != nil {
-		return 0, err
+	most := maxWrite
+	if c.out.due > 0 {
+		most = c.out.due // of the 64 KiB that the deadline is for
+	} else {
+		if err := c.armWrite(); err != nil {
+			return 0, err
+		}
+		c.out.due = writeChunk
 	}
+	defer func() { c.out.due -= n }()
 	if c.raw == nil { // such as TLS, where a write that is cut off cannot go on
-		return c.conn.Write(b[:min(len(b), writeChunk)])
+		return c.conn.Write(b[:min(len(b), most, writeChunk)])
 	}
-	n, err = c.conn.Write(b[:min(len(b), maxWrite)])
+	n, err = c.conn.Write(b[:min(len(b), most)])
 	if n >= writeChunk && errors.Is(err, os.ErrDeadlineExceeded) && c.WriteTimeout() > 0 {
 		err = nil // it is slow, but not too slow
 	}
