@@ -29,16 +29,13 @@ type PreparedPush struct {
 // PreparePush encodes a push. It fails as Session.Push does when the args
 // cannot be encoded.
 func (p *Peer) PreparePush(uri string, args interface{}, setting ...socket.PacketSetting) (*PreparedPush, *Rerror) {
-	c := &pushCmd{}
-	fillLaunch(&c.output, p, uri, args, setting)
-	c.output.SetPtype(TypePush)
+	c := new(pushCmd)
+	c.fill(p, uri, args, setting)
 	c.output.SetSeq(p.broadcasts.Add(1) - 1)
 	if rerr := c.check(); rerr != nil {
 		return nil, rerr
 	}
-	if limit := p.cfg.PacketSizeLimit; limit > 0 {
-		c.output.SetSizeLimit(limit)
-	}
+	c.output.SetSizeLimit(p.cfg.PacketSizeLimit)
 	frame, err := socket.NewFrame(&c.output)
 	if err != nil {
 		return nil, writeRerror(err)
@@ -47,8 +44,8 @@ func (p *Peer) PreparePush(uri string, args interface{}, setting ...socket.Packe
 }
 
 // Send queues the push on a session, which must be one that the peer that
-// prepared it made itself. Nil means queued. When the session's outgoing queue is full (PeerConfig.WriteQueueLimit)
-// it fails with CodeWriteFailed at once.
+// prepared it made itself. Nil means queued. When the session's outgoing queue
+// is full (PeerConfig.WriteQueueLimit) it fails with CodeWriteFailed at once.
 func (b *PreparedPush) Send(sess Session) *Rerror {
 	s, ok := sess.(*session)
 	if !ok || s.peer != b.peer {
@@ -79,8 +76,7 @@ func (b *PreparedPush) queue(s *session) (toFlush *socket.Conn, refused *Rerror,
 		return toFlush, nil, err
 	}
 	c := &pushCmd{sess: s, neverWaits: true}
-	fillLaunch(&c.output, b.peer, b.uri, b.args, b.setting)
-	c.output.SetPtype(TypePush)
+	c.fill(b.peer, b.uri, b.args, b.setting)
 	refused, err = c.push()
 	return nil, refused, err
 }

@@ -33,9 +33,10 @@ func (c *capabilities) silent() bool {
 	return !c.saidLaunch.Load() && !c.saidReply.Load() && !c.saidType.Load()
 }
 
-// announce adds the announcement to a pull, push or reply. What it returns must be called with the outcome of sending the packet: it takes the
-// announcement off again, for the meta object may be the user's, and leaves it
-// to a later packet if this one was not sent.
+// announce adds the announcement to a pull, push or reply. What it returns must
+// be called with the outcome of sending the packet: it takes the announcement
+// off again, for the meta object may be the user's, and leaves it to a later
+// packet if this one was not sent.
 func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
 	said := &c.saidLaunch
 	if p.Ptype() == TypeReply {

@@ -21,13 +21,17 @@ var _ WriteCtx = new(pushCmd)
 // Push sends args to the handler of uri.
 func (s *session) Push(uri string, args interface{}, setting ...socket.PacketSetting) *Rerror {
 	c := &pushCmd{sess: s}
-	fillLaunch(&c.output, s.peer, uri, args, setting)
-	c.output.SetPtype(TypePush)
+	c.fill(s.peer, uri, args, setting)
 	rerr, err := c.push()
 	if err != nil {
 		rerr = writeRerror(err)
 	}
 	return rerr
+}
+
+func (c *pushCmd) fill(peer *Peer, uri string, args interface{}, setting []socket.PacketSetting) {
+	fillLaunch(&c.output, peer, uri, args, setting)
+	c.output.SetPtype(TypePush)
 }
 
 // push sends the push. It returns either why it was refused, or what kept it
