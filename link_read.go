@@ -47,19 +47,41 @@ func (l *link) showsInput() bool {
 	return l.peer.plugins.readsHeaders() || !l.conn.TakesFrame()
 }
 
-// inputs are packets for the readers that are not idle, and show them to nobody.
-var inputs = sync.Pool{New: func() any { return new(socket.Packet) }}
+// arrival is what a reader that is not idle has in hand.
+type arrival struct {
+	packet  socket.Packet // shown to nobody
+	replied []*PullCmd    // finished, but for telling who waits
+}
 
-// readArrived reads one packet, and then those that have arrived with it.
-func (l *link) readArrived() error {
-	p := inputs.Get().(*socket.Packet)
-	err := l.readPacket(p, nil)
-	for err == nil && l.conn.Arrived() && !l.showsInput() {
-		err = l.readPacket(p, nil)
+var arrivals = sync.Pool{New: func() any { return new(arrival) }}
+
+// wake tells those who wait for replies that they have come: all at once, so
+// that what they send next leaves in one write. One at a time, another processor
+// would take each to a write of its own.
+func (a *arrival) wake() {
+	for _, cmd := range a.replied {
+		cmd.finished()
 	}
-	p.Reset()
-	inputs.Put(p)
+	clear(a.replied)
+	a.replied = a.replied[:0]
+}
+
+// readArrived reads one packet, and then those that have arrived as a whole
+// with it.
+func (l *link) readArrived() error {
+	a := arrivals.Get().(*arrival)
+	defer a.release() // also when a hook ends the goroutine
+	err := l.readPacket(&a.packet, nil, a)
+	for err == nil && l.conn.FrameArrived() && !l.showsInput() {
+		err = l.readPacket(&a.packet, nil, a)
+	}
 	return err
+}
+
+func (a *arrival) release() {
+	a.wake()
+	a.packet.Reset()
+	arrivals.Put(a)
 }
 
 // readShown reads a packet that users may see.
@@ -70,18 +92,18 @@ func (l *link) readShown() error {
 		l.abort(err)
 		return err
 	}
-	return l.readPacket(&c.input, c)
+	return l.readPacket(&c.input, c, nil)
 }
 
-// readPacket reads a packet into p, which is that of c if there is one, and
-// passes it on.
-func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
+// readPacket reads a packet into p, which is that of c or of a, and passes it
+// on.
+func (l *link) readPacket(p *socket.Packet, c *handlerCtx, a *arrival) error {
 	p.HoldBody()
 	p.OwnBody(l.takesBytes)
 	if err := l.conn.ReadPacket(p); err != nil {
 		return err
 	}
-	err := l.handle(p, c)
+	err := l.handle(p, c, a)
 	if err != nil {
 		l.abort(err)
 	}
@@ -90,7 +112,10 @@ func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
 
 // handle passes a packet on to who handles it. It takes the packet over, and c
 // if there is one. An error closes the link.
-func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
+func (l *link) handle(p *socket.Packet, c *handlerCtx, a *arrival) error {
+	if p.Ptype() != TypeReply && a != nil {
+		a.wake() // what follows may take time
+	}
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
 		return unknownType(p.Ptype())
 	}
@@ -103,7 +128,7 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	case TypePush:
 		return l.handlePush(l.contextFor(p, c))
 	case TypeReply:
-		l.handleReply(p)
+		l.handleReply(p, a)
 	case TypePing:
 		l.queueControl(TypePong, p.Seq())
 	case TypeGoAway:
@@ -126,7 +151,7 @@ func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
 	return c
 }
 
-func (l *link) handleReply(p *socket.Packet) {
+func (l *link) handleReply(p *socket.Packet, a *arrival) {
 	cmd := l.pending.remove(p.Seq())
 	if cmd == nil {
 		l.dropReply(p)
@@ -140,7 +165,11 @@ func (l *link) handleReply(p *socket.Packet) {
 		if !returned {
 			cmd.rerr = hookGone("PostReadReplyHeader")
 		}
-		cmd.finished()
+		if a == nil {
+			cmd.finished()
+		} else {
+			a.replied = append(a.replied, cmd)
+		}
 	}()
 	cmd.rerr = cmd.plugins().PostReadReplyHeader(cmd)
 	returned = true

@@ -49,11 +49,11 @@ const (
 // kernel for all, in as few calls as it can. No goroutine belongs to a Conn.
 // While it waits for bytes, a TCP or unix Conn holds no buffer.
 type Conn struct {
-	conn   net.Conn
-	opt    Options
-	proto  Proto
-	raw    syscall.RawConn
-	awaits bool // see Await
+	conn       net.Conn
+	opt        Options
+	proto      Proto
+	raw        syscall.RawConn
+	unbuffered bool // the Proto is FastProto on this Conn itself, which keeps no bytes
 
 	closed       atomic.Bool  // this side closed it
 	usual        atomic.Int32 // about the size of frames: see sizeHint
@@ -98,7 +98,7 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 	}
 	s.proto = newProto(protoStream{s})
 	fast, _ := s.proto.(*FastProto) // on this Conn itself: another stream may buffer
-	s.awaits = fast != nil && fast.conn == s && s.raw != nil
+	s.unbuffered = fast != nil && fast.conn == s
 	return s
 }
 

@@ -142,7 +142,7 @@ func finishFastFrame(dst, b []byte, start int, p *Packet) ([]byte, error) {
 // Unpack reads one frame.
 func (f *FastProto) Unpack(p *Packet) error {
 	if f.conn != nil {
-		b, err := f.conn.ahead()
+		b, err := f.conn.lookAhead()
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"encoding/binary"
 	"io"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ func (in *inbox) take(n int) {
 // its own, or the conn cannot be waited for without a buffer, Await returns at
 // once, and ReadPacket waits.
 func (c *Conn) Await() error {
-	if !c.awaits {
+	if !c.unbuffered || c.raw == nil {
 		return nil
 	}
 	c.in.mu.Lock()
@@ -74,9 +75,16 @@ func (c *Conn) Await() error {
 // for the goroutine that reads.
 func (c *Conn) Arrived() bool { return len(c.in.unread()) > 0 }
 
-// ahead returns what has arrived and is unread, and waits if that is nothing.
+// FrameArrived reports whether a whole frame of FastProto lies ready, so that
+// ReadPacket will not wait. It is for the goroutine that reads.
+func (c *Conn) FrameArrived() bool {
+	b := c.in.unread()
+	return c.unbuffered && len(b) >= 4 && uint64(binary.BigEndian.Uint32(b)) <= uint64(len(b))
+}
+
+// lookAhead returns what has arrived and is unread, and waits if that is nothing.
 // It is valid until the next Read.
-func (c *Conn) ahead() ([]byte, error) {
+func (c *Conn) lookAhead() ([]byte, error) {
 	if !c.Arrived() {
 		if err := c.beforeWait(); err != nil {
 			return nil, err

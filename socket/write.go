@@ -42,17 +42,21 @@ func (c *Conn) flushFor(ctx context.Context, how patience) {
 		c.flushNoWait()
 		return
 	}
-	// Others that are ready to run may have something to send: one write for
-	// all of them is 2.3 times as fast as one each. Who has been alone for
-	// long will be again.
-	if c.out.alone.Load() < loneFlushes {
-		runtime.Gosched()
-	}
 	if ctx != nil && ctx.Done() != nil {
+		c.letOthersAdd()
 		c.flushNoWait()
 		return
 	}
 	c.flush(flushRounds)
+}
+
+// letOthersAdd yields before a flush to others that are ready to run, and may
+// have something to send: one write for all of them is 2.3 times as fast as one
+// each. Who has been alone for long will be again.
+func (c *Conn) letOthersAdd() {
+	if c.out.alone.Load() < loneFlushes {
+		runtime.Gosched()
+	}
 }
 
 // flush is the flusher's loop, for at most the given rounds; then another
@@ -60,6 +64,7 @@ func (c *Conn) flushFor(ctx context.Context, how patience) {
 func (c *Conn) flush(rounds int) {
 	var batch []*buffer
 	for ; rounds > 0; rounds-- {
+		c.letOthersAdd()
 		if batch = c.out.take(batch); batch == nil {
 			return
 		}
