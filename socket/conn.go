@@ -272,6 +272,10 @@ func (c *Conn) QueuePacketNoWait(p *Packet) error {
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
 	ctx := p.ctx
+	if n, known := c.frameSize(p); known && n <= min(maxGathered, int(p.SizeLimit())) {
+		target, flush, err = c.out.commitBytes(c, ctx, p, n, how)
+		return target, c.flushUnless(flush, ctx, how), err
+	}
 	appender, ok := c.proto.(FrameAppender)
 	if !ok {
 		return c.stagePacket(ctx, p, how)
@@ -283,6 +287,15 @@ func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, 
 	}
 	target, flush, err = c.out.commit(c, ctx, frame, how)
 	return target, c.flushUnless(flush, ctx, how), err
+}
+
+// frameSize returns the size of the packet's frame, if the Proto is FastProto
+// and it is known.
+func (c *Conn) frameSize(p *Packet) (n int, known bool) {
+	if !c.TakesFrame() {
+		return 0, false
+	}
+	return frameSize(p)
 }
 
 // frameOverhead is more than a frame without meta data has around URI and body.

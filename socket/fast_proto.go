@@ -66,7 +66,19 @@ func (f *FastProto) Pack(p *Packet) error {
 }
 
 // AppendFrame appends the packet's frame to dst.
-func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) {
+func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) { return appendFrame(dst, p) }
+
+// frameSize returns how many bytes appendFrame will append, if that is known
+// without encoding anything.
+func frameSize(p *Packet) (n int, known bool) {
+	body, encoded := p.encodedBody()
+	if !encoded || p.HasMeta() || p.pipe.Len() > 0 {
+		return 0, false
+	}
+	return fastPrefix + fastFixed + len(p.uri) + len(body), true
+}
+
+func appendFrame(dst []byte, p *Packet) ([]byte, error) {
 	if p.pipe.Len() > 0 {
 		return appendFiltered(dst, p)
 	}

@@ -87,6 +87,28 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, how patienc
 	return target, flusher, err
 }
 
+// commitBytes is commit for a packet of FastProto whose frame is known to have n
+// bytes, few enough, and runs no code of the user: it is packed into the queue
+// itself, which saves a buffer and a copy.
+func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how patience) (target uint64, flusher bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.refusal() != nil || !o.fits(c, how) {
+		if err := o.admitLater(c, ctx, how); err != nil {
+			return 0, false, err
+		}
+	}
+	chunk := o.chunk(n)
+	at := len(chunk.B)
+	if chunk.B, err = appendFrame(chunk.B, p); err != nil {
+		return 0, false, packError(err)
+	}
+	n = len(chunk.B) - at
+	o.small += n
+	target, flusher = o.count(c, n, how)
+	return target, flusher, nil
+}
+
 // admitLater is admit for a frame that finds no room. mu is held.
 func (o *outbox) admitLater(c *Conn, ctx context.Context, how patience) error {
 	a := admission{ctx: ctx, how: how}
@@ -114,6 +136,15 @@ func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, fl
 		putBuffer(frame)
 		return o.written, false
 	}
+	o.gather(frame)
+	return o.count(c, n, how)
+}
+
+// count counts a frame of n bytes that was queued, and tells whether who queued
+// it is the flusher now. mu is held.
+func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher bool) {
+	o.gathered += n
+	o.frames++
 	switch {
 	case o.waiting < c.opt.QueueLimit:
 		o.reserved = 0
@@ -122,7 +153,6 @@ func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, fl
 	}
 	o.waiting += n
 	o.accepted += uint64(n)
-	o.gather(frame)
 	if o.flushing {
 		return o.accepted, false
 	}
@@ -143,24 +173,41 @@ func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, fl
 // there, a large one or the only one as it is. mu is held.
 func (o *outbox) gather(frame *buffer) {
 	n := len(frame.B)
-	o.gathered += n
-	o.frames++
-	last := len(o.queue) - 1
-	if last < 0 && o.batch <= classSize(smallChunk) || n > classSize(smallChunk)/2 {
+	if n > maxGathered || len(o.queue) == 0 && !o.busy() {
 		o.push(frame)
 		return
 	}
+	chunk := o.chunk(n)
+	chunk.B = append(chunk.B, frame.B...)
 	o.small += n
-	if last < 0 || len(o.queue[last].B)+n > min(cap(o.queue[last].B), writeChunk) {
-		class := smallChunk
-		if max(o.small, o.batchSmall) > classSize(smallChunk) {
-			class = largeChunk
-		}
-		o.push(getClass(class))
-		last++
-	}
-	o.queue[last].B = append(o.queue[last].B, frame.B...)
 	putBuffer(frame)
+}
+
+// maxGathered is the size of the largest frames that share a chunk.
+var maxGathered = classSize(smallChunk) / 2
+
+// busy reports whether there was so much at the last flush that chunks are worth
+// it from the first frame on. mu is held.
+func (o *outbox) busy() bool { return o.batch > classSize(smallChunk) }
+
+// chunk returns the buffer at the queue's end, with room for a small frame of n
+// bytes. mu is held.
+func (o *outbox) chunk(n int) *buffer {
+	last := len(o.queue) - 1
+	if last >= 0 && len(o.queue[last].B)+n <= min(cap(o.queue[last].B), writeChunk) {
+		return o.queue[last]
+	}
+	b := (*buffer)(nil)
+	switch {
+	case last < 0 && !o.busy(): // it may stay the only one
+		b = getBuffer(n)
+	case max(o.small+n, o.batchSmall) > classSize(smallChunk):
+		b = getClass(largeChunk)
+	default:
+		b = getClass(smallChunk)
+	}
+	o.push(b)
+	return b
 }
 
 func (o *outbox) push(b *buffer) {
