@@ -89,13 +89,13 @@ func (c *handlerCtx) logExchange(rerr *Rerror, out *socket.Packet) {
 	if !c.link.peer.observes {
 		return
 	}
-	line := exchangeLine{kind: "handled push", sess: c.link.sess, packet: &c.input, rerr: rerr, cost: sinceStart() - c.start, in: &c.input, out: out}
+	line := exchangeLine{kind: "handled push", sess: c.link.sess, packet: &c.input, rerr: rerr, cost: sinceStart() - c.more.start, in: &c.input, out: out}
 	if out != nil {
 		line.kind = "handled pull"
 	}
 	if c.link.peer.cfg.PrintBody {
-		if c.printed != nil {
-			line.printedBodies = *c.printed
+		if c.more.printed != nil {
+			line.printedBodies = *c.more.printed
 		}
 		if out != nil {
 			line.printedBodies.out = outText(out)
@@ -113,8 +113,8 @@ func (c *PullCmd) logExchange() {
 	if c.replied {
 		line.in = &c.input
 	}
-	if c.printed != nil {
-		line.printedBodies = *c.printed
+	if c.more != nil {
+		line.printedBodies = c.more.printed
 	}
 	line.write()
 }

@@ -18,17 +18,30 @@ import (
 type handlerCtx struct {
 	link    *link
 	input   socket.Packet
-	output  socket.Packet
+	output  *socket.Packet // nil as long as nobody has asked for it
 	handler *Handler
 	rerr    *Rerror // what ends the exchange before its handler
 
-	bytes   []byte        // the args of a handler that takes them encoded
-	uri     string        // as received; Input().Uri() may have been rewritten
-	weight  int           // what it counts in the line, set there
-	start   time.Duration // since processStart, if exchanges may be logged
+	bytes []byte // the args of a handler that takes them encoded
+	uri   string // as received; Input().Uri() may have been rewritten
+	more  *handlerMore
+}
+
+// handlerMore is what few handlers need.
+type handlerMore struct {
+	ctx   context.Context // nil unless it was replaced
+	query *parsedQuery
+
+	// If exchanges may be logged.
+	start   time.Duration // since processStart
 	printed *printedBodies
-	ctx     context.Context
-	query   *parsedQuery
+}
+
+func (c *handlerCtx) needMore() *handlerMore {
+	if c.more == nil {
+		c.more = new(handlerMore)
+	}
+	return c.more
 }
 
 // parsedQuery is a query, parsed.
@@ -53,7 +66,7 @@ func newHandlerCtx(l *link) *handlerCtx {
 func (c *handlerCtx) prepare() {
 	c.uri = c.input.Uri()
 	if c.link.sess.peer.observes {
-		c.start = sinceStart()
+		c.needMore().start = sinceStart()
 	}
 }
 
@@ -99,12 +112,12 @@ func (c *handlerCtx) RawQuery() string {
 
 // Query returns the parsed query; malformed pairs are left out.
 func (c *handlerCtx) Query() url.Values {
-	raw := c.RawQuery()
-	if c.query == nil || c.query.raw != raw {
+	raw, more := c.RawQuery(), c.needMore()
+	if more.query == nil || more.query.raw != raw {
 		values, _ := url.ParseQuery(raw)
-		c.query = &parsedQuery{raw, values}
+		more.query = &parsedQuery{raw, values}
 	}
-	return c.query.values
+	return more.query.values
 }
 
 // Public returns the session's map of the user's own values.
@@ -126,13 +139,18 @@ func (c *handlerCtx) Session() Session { return c.link.sess }
 func (c *handlerCtx) Input() *socket.Packet { return &c.input }
 
 // Output returns the packet that is or will be written.
-func (c *handlerCtx) Output() *socket.Packet { return &c.output }
+func (c *handlerCtx) Output() *socket.Packet {
+	if c.output == nil {
+		c.output = new(socket.Packet)
+	}
+	return c.output
+}
 
 // Context returns the context of the exchange.
 func (c *handlerCtx) Context() context.Context {
 	switch {
-	case c.ctx != nil:
-		return c.ctx
+	case c.more != nil && c.more.ctx != nil:
+		return c.more.ctx
 	case c.input.Ptype() == TypePush:
 		return c.link.contextOf(&c.link.pushCtx)
 	}
@@ -141,18 +159,18 @@ func (c *handlerCtx) Context() context.Context {
 
 // SetContext replaces the context of the exchange.
 func (c *handlerCtx) SetContext(ctx context.Context) {
-	c.ctx = ctx
+	c.needMore().ctx = ctx
 }
 
 // SetBodyCodec sets the codec of the reply's body.
-func (c *handlerCtx) SetBodyCodec(codecId byte) { c.output.SetBodyCodec(codecId) }
+func (c *handlerCtx) SetBodyCodec(codecId byte) { c.Output().SetBodyCodec(codecId) }
 
 // SetMeta sets a value of the reply's meta data.
-func (c *handlerCtx) SetMeta(key, value string) { c.output.Meta().Set(key, value) }
+func (c *handlerCtx) SetMeta(key, value string) { c.Output().Meta().Set(key, value) }
 
 // AddXferPipe adds filters to those of the pull for the reply.
 func (c *handlerCtx) AddXferPipe(filterId ...byte) {
-	if err := c.output.XferPipe().Append(filterId...); err != nil {
+	if err := c.Output().XferPipe().Append(filterId...); err != nil {
 		panic(err)
 	}
 }

@@ -12,7 +12,7 @@ type line struct {
 	pool *workerPool
 
 	mu      sync.Mutex // protects following
-	queue   []*handlerCtx
+	queue   []waiting
 	head    int // queue[:head] is done
 	bytes   int // of what waits
 	running bool
@@ -20,12 +20,18 @@ type line struct {
 	empty   notice.Notice // nothing waits or runs
 }
 
+// waiting is an exchange in a line.
+type waiting struct {
+	*handlerCtx
+	weight int
+}
+
 // add appends an exchange.
 func (l *line) add(c *handlerCtx) {
-	c.weight = c.weigh()
+	w := waiting{c, c.weigh()}
 	l.mu.Lock()
-	l.queue = append(l.queue, c)
-	l.bytes += c.weight
+	l.queue = append(l.queue, w)
+	l.bytes += w.weight
 	start := !l.running
 	l.running = true
 	l.mu.Unlock()
@@ -63,20 +69,20 @@ func (l *line) next() *handlerCtx {
 		l.empty.Tell()
 		return nil
 	}
-	c := l.queue[l.head]
-	l.queue[l.head] = nil
+	w := l.queue[l.head]
+	l.queue[l.head] = waiting{}
 	l.head++
-	l.bytes -= c.weight
+	l.bytes -= w.weight
 	if l.head > 1024 && l.head*2 > len(l.queue) { // do not keep what is done
-		l.queue = append([]*handlerCtx(nil), l.queue[l.head:]...)
+		l.queue = append([]waiting(nil), l.queue[l.head:]...)
 		l.head = 0
 	}
-	return c
+	return w.handlerCtx
 }
 
-// waiting returns the bytes that wait, and a channel that is closed when they
+// held returns the bytes that wait, and a channel that is closed when they
 // shrink.
-func (l *line) waiting() (bytes int, room <-chan struct{}) {
+func (l *line) held() (bytes int, room <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.bytes, l.room.Wait()

@@ -158,7 +158,7 @@ func (l *link) handleReply(p *socket.Packet, a *arrival) {
 		return
 	}
 	l.settle()
-	_, l.takesBytes = cmd.reply.(*[]byte)
+	l.expect(cmd.takesBytes)
 	cmd.take(p)
 	returned := false
 	defer func() {
@@ -171,8 +171,17 @@ func (l *link) handleReply(p *socket.Packet, a *arrival) {
 			a.replied = append(a.replied, cmd)
 		}
 	}()
-	cmd.rerr = cmd.plugins().PostReadReplyHeader(cmd)
+	if !cmd.unseen {
+		cmd.rerr = l.peer.plugins.PostReadReplyHeader(cmd)
+	}
 	returned = true
+}
+
+// expect notes whether a body was wanted as it came: the next one will be too.
+func (l *link) expect(bytes bool) {
+	if l.takesBytes != bytes { // others read what lies beside it
+		l.takesBytes = bytes
+	}
 }
 
 func (l *link) dropReply(p *socket.Packet) {
@@ -204,7 +213,7 @@ func (l *link) handlePull(c *handlerCtx) error {
 	mode := DispatchConcurrent
 	if c.handler != nil {
 		mode = c.handler.mode
-		l.takesBytes = c.handler.newArg == nil
+		l.expect(c.handler.newArg == nil)
 	}
 	switch mode {
 	case DispatchInline:
@@ -239,12 +248,13 @@ func (l *link) refusePull(c *handlerCtx) {
 	c.input.ReleaseBody()
 	rerr := NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool")
-	c.fillReply(nil, rerr)
-	if err := l.sendFromReader(&c.output); errors.Is(err, socket.ErrPack) {
-		c.fillBareReply(rerr)
-		_ = l.sendFromReader(&c.output)
+	out := c.Output()
+	c.fillReply(out, nil, rerr)
+	if err := l.sendFromReader(out); errors.Is(err, socket.ErrPack) {
+		fillBareReply(out, rerr)
+		_ = l.sendFromReader(out)
 	}
-	c.logExchange(rerr, &c.output)
+	c.logExchange(rerr, out)
 }
 
 func (l *link) handlePush(c *handlerCtx) error {
@@ -263,7 +273,7 @@ func (l *link) handlePush(c *handlerCtx) error {
 		l.finish()
 		return nil
 	}
-	l.takesBytes = c.handler.newArg == nil
+	l.expect(c.handler.newArg == nil)
 	switch {
 	case c.handler.mode == DispatchInline:
 		c.run()
@@ -295,7 +305,7 @@ func (l *link) awaitRoom() error {
 	defer l.paused.Store(false)
 	var look <-chan time.Time
 	for {
-		bytes, room := l.line.waiting()
+		bytes, room := l.line.held()
 		if bytes <= limit {
 			return nil
 		}

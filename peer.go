@@ -32,13 +32,18 @@ type Peer struct {
 	observes   bool       // exchanges may be logged
 	codecID    byte       // of DefaultBodyCodec; 0 is that of the process
 	plugins    *pluginChain
-	pool       workerPool
 	spawn      func(func()) // runs a function of the library on a worker
 	cmds       sync.Pool    // of *PullCmd: see takeCmd
 	readies    sync.Pool    // of chan struct{}: see takeReady
-	handlers   atomic.Int64 // running, of all sessions
 	hub        sessionHub
 	broadcasts atomic.Uint64 // how many pushes were prepared
+
+	// Each exchange changes these, and only reads what lies around them.
+	_        cacheLine
+	pool     workerPool
+	_        cacheLine
+	handlers atomic.Int64 // running, of all sessions
+	_        cacheLine
 
 	life   context.Context // ends when Shutdown begins
 	die    context.CancelFunc
@@ -53,6 +58,9 @@ type Peer struct {
 	empty     notice.Notice         // there are no sessions and serving is 0
 	shutErr   error                 // of the first Shutdown; set before gone is closed
 }
+
+// cacheLine keeps what many processors change apart from what they read.
+type cacheLine [64]byte
 
 // shutdownGrace is how long Shutdown waits for sessions that it has cut off.
 const shutdownGrace = time.Second

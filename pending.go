@@ -26,7 +26,7 @@ func (p *pendingPulls) place(seq uint64) *(*PullCmd) { return &p.ring[seq&uint64
 
 // add registers cmd, or returns why not.
 func (p *pendingPulls) add(cmd *PullCmd) *Rerror {
-	seq := cmd.output.Seq()
+	seq := cmd.seq
 	p.mu.Lock()
 	if p.closed != nil {
 		p.mu.Unlock()
@@ -54,7 +54,7 @@ func (p *pendingPulls) grow() {
 	p.ring = make([]*PullCmd, max(2*len(old), minPendingRing))
 	for _, cmd := range old {
 		if cmd != nil {
-			*p.place(cmd.output.Seq()) = cmd
+			*p.place(cmd.seq) = cmd
 		}
 	}
 }
@@ -67,7 +67,7 @@ func (p *pendingPulls) remove(seq uint64) (cmd *PullCmd) {
 	if p.n == 0 {
 		return nil
 	}
-	if place := p.place(seq); *place != nil && (*place).output.Seq() == seq {
+	if place := p.place(seq); *place != nil && (*place).seq == seq {
 		cmd, *place = *place, nil
 	} else if cmd = p.others[seq]; cmd != nil {
 		delete(p.others, seq)

@@ -14,7 +14,7 @@ func BenchmarkPendingPulls(b *testing.B) {
 			var seq atomic.Uint64
 			add := func(cmd *PullCmd) uint64 {
 				n := seq.Add(1)
-				cmd.output.SetSeq(n)
+				cmd.seq = n
 				if rerr := pending.add(cmd); rerr != nil {
 					b.Error(rerr)
 				}

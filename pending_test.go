@@ -3,8 +3,6 @@ package tp
 import (
 	"math/rand/v2"
 	"testing"
-
-	"github.com/henrylee2cn/teleport/socket"
 )
 
 // Whatever the order in which pulls come and go, each is found once, by its
@@ -22,7 +20,7 @@ func TestPendingPulls(t *testing.T) {
 		most := 3 * maxPendingRing / 2 * (step / 50_000 % 2)
 		if len(under) < most || len(under) == 0 && step%2 == 0 {
 			cmd := new(PullCmd)
-			cmd.output.SetSeq(next)
+			cmd.seq = next
 			under[next] = cmd
 			next += 1 + uint64(order.IntN(3))
 			if rerr := p.add(cmd); rerr != nil {
@@ -47,15 +45,15 @@ func TestPendingPulls(t *testing.T) {
 	}
 	why := NewRerror(CodeConnClosed, "", "")
 	for _, cmd := range p.close(why) {
-		if under[cmd.output.Seq()] != cmd {
-			t.Errorf("pull %d was not under way", cmd.output.Seq())
+		if under[cmd.seq] != cmd {
+			t.Errorf("pull %d was not under way", cmd.seq)
 		}
-		delete(under, cmd.output.Seq())
+		delete(under, cmd.seq)
 	}
 	if len(under) > 0 || p.len() > 0 {
 		t.Errorf("%d pulls were lost", len(under))
 	}
-	late := &PullCmd{output: *socket.NewPacket()}
+	late := new(PullCmd)
 	if p.add(late) == nil {
 		t.Error("a closed table takes a pull")
 	}

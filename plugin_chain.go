@@ -215,6 +215,12 @@ func (c *pluginChain) seesPushes() bool {
 	return len(h.preWritePush)+len(h.postWritePush) > 0
 }
 
+// seesReplies reports whether any hook sees the replies of this side.
+func (c *pluginChain) seesReplies() bool {
+	h := c.sorted.Load()
+	return len(h.preWriteReply)+len(h.postWriteReply) > 0
+}
+
 // seesPulls reports whether any hook sees the pulls of this side.
 func (c *pluginChain) seesPulls() bool {
 	h := c.sorted.Load()

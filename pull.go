@@ -17,25 +17,39 @@ import (
 // PullCmd is a pull of this side. What it returns is settled once Pull has
 // returned it or GoPull has sent it on done, and it may be kept.
 type PullCmd struct {
-	sess    *session
-	link    *link // nil if there was none
-	output  socket.Packet
-	reply   interface{}
-	ctx     context.Context                 // of WithContext, if DefaultPullTimeout bounds it
-	hooked  atomic.Pointer[context.Context] // what a plugin made of it
-	start   time.Duration                   // since processStart
-	cost    time.Duration
-	printed *printedBodies
+	// What the reader touches, which is another goroutine on perhaps another
+	// processor, is small and together. It belongs to who launches the pull,
+	// then to who removes it from the pending pulls, then to who completes it.
+	input      socket.Packet // the reply
+	ready      chan struct{} // Pull: all that is set; it has room for one. Nil for GoPull
+	seq        uint64
+	replied    bool // a reply came
+	unseen     bool // see takeCmd
+	takesBytes bool // reply is a *[]byte
 
-	// Set by who removed it from the pending pulls, read by who completes it.
-	rerr    *Rerror
-	input   socket.Packet // the reply
-	replied bool          // one came
+	rerr   *Rerror // as input
+	sess   *session
+	link   *link // nil if there was none
+	output socket.Packet
+	reply  interface{}
+	hooked atomic.Pointer[context.Context] // what a plugin made of the context
+	start  time.Duration                   // since processStart
+	cost   time.Duration
+	more   *pullMore  // nil if there is none of it
+	async  *asyncPull // of GoPull
+}
 
-	unseen bool // see takeCmd
+// pullMore is what few pulls have.
+type pullMore struct {
+	ctx     context.Context // of WithContext, if DefaultPullTimeout bounds it
+	printed printedBodies   // if the log prints them
+}
 
-	ready chan struct{} // Pull: all that is set; it has room for one
-	async *asyncPull    // GoPull
+func (c *PullCmd) needMore() *pullMore {
+	if c.more == nil {
+		c.more = new(pullMore)
+	}
+	return c.more
 }
 
 // asyncPull is what GoPull adds.
@@ -162,6 +176,7 @@ func sinceStart() time.Duration { return time.Since(processStart) }
 
 func (c *PullCmd) fill(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
 	c.sess, c.reply = s, reply
+	_, c.takesBytes = reply.(*[]byte)
 	if c.timed() {
 		c.start = sinceStart()
 	}
@@ -194,7 +209,7 @@ func (c *PullCmd) bound() (context.Context, context.CancelFunc) {
 	if d <= 0 {
 		return ctx, nil
 	}
-	c.ctx = ctx // what the user and the plugins see
+	c.needMore().ctx = ctx // what the user and the plugins see
 	bounded, cancel := context.WithTimeout(ctx, d)
 	c.output.SetContext(bounded)
 	return bounded, cancel
@@ -220,7 +235,8 @@ func (c *PullCmd) launch() (launched bool) {
 		return false
 	}
 	l := c.link
-	c.output.SetSeq(l.pullSeq.Add(1) - 1)
+	c.seq = l.pullSeq.Add(1) - 1
+	c.output.SetSeq(c.seq)
 	if c.rerr = c.plugins().PreWritePull(c); c.rerr != nil {
 		return false
 	}
@@ -231,18 +247,18 @@ func (c *PullCmd) launch() (launched bool) {
 	// From here on c.rerr belongs to whoever removes c from there.
 	l.wakeReader()
 	if c.sess.peer.cfg.PrintBody {
-		c.printed = &printedBodies{out: outText(&c.output)}
+		c.needMore().printed.out = outText(&c.output)
 	}
 	sent := false
 	defer func() {
-		if !sent && l.pending.remove(c.output.Seq()) == c { // the codec of the args ended the goroutine
+		if !sent && l.pending.remove(c.seq) == c { // the codec of the args ended the goroutine
 			l.settle()
 		}
 	}()
 	err := l.send(&c.output)
 	sent = true
 	if err != nil {
-		if l.pending.remove(c.output.Seq()) != c {
+		if l.pending.remove(c.seq) != c {
 			return true // the link has failed too, and finishes it
 		}
 		l.settle()
@@ -272,7 +288,7 @@ func writeRerror(err error) *Rerror {
 
 // abandon finishes the pull because ctx ended, unless someone else does.
 func (c *PullCmd) abandon(ctx context.Context) bool {
-	if c.link.pending.remove(c.output.Seq()) != c {
+	if c.link.pending.remove(c.seq) != c {
 		return false
 	}
 	c.link.settle()
@@ -294,7 +310,7 @@ func (c *PullCmd) fail(why *Rerror) {
 }
 
 func (c *PullCmd) finished() {
-	if c.async != nil {
+	if c.ready == nil {
 		c.partOver()
 		return
 	}
@@ -375,7 +391,7 @@ func (c *PullCmd) readReply() {
 		c.rerr = NewRerrorFromMeta(c.input.Meta())
 	}
 	if c.sess.peer.cfg.PrintBody {
-		c.printed.in = clip(c.input.HeldBody())
+		c.needMore().printed.in = clip(c.input.HeldBody())
 	}
 	c.input.SetBody(c.reply)
 	if err := c.input.DecodeBody(); err != nil && c.rerr == nil {
@@ -414,8 +430,8 @@ func (c *PullCmd) Context() context.Context {
 	if ctx := c.hooked.Load(); ctx != nil {
 		return *ctx
 	}
-	if c.ctx != nil {
-		return c.ctx
+	if c.more != nil && c.more.ctx != nil {
+		return c.more.ctx
 	}
 	return c.output.Context()
 }

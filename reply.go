@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/henrylee2cn/teleport/codec"
 	"github.com/henrylee2cn/teleport/socket"
@@ -15,21 +16,29 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	if c.handler != nil {
 		plugins = c.handler.plugins
 	}
+	out := c.output
+	hidden := out == nil && c.hidesReply(plugins)
+	if hidden {
+		plugins = noPlugins // one that was added meanwhile comes too late
+		out = replies.Get().(*socket.Packet)
+	} else {
+		out = c.Output()
+	}
 	answered := false
 	defer func() {
 		if !answered { // a hook or a codec ended the goroutine: the caller must not wait for ever
-			c.fillReply(nil, hookGone("a hook or the codec of the reply"))
-			_ = c.send()
+			c.fillReply(out, nil, hookGone("a hook or the codec of the reply"))
+			_ = c.send(out)
 		}
 	}()
-	c.fillReply(body, rerr)
+	c.fillReply(out, body, rerr)
 	if veto := plugins.PreWriteReply(c); veto != nil {
 		rerr = veto
-		c.fillReply(nil, rerr)
+		c.fillReply(out, nil, rerr)
 	}
-	err := c.send()
+	err := c.send(out)
 	if errors.Is(err, socket.ErrPack) {
-		rerr, err = c.sendFailure(err)
+		rerr, err = c.sendFailure(out, err)
 	}
 	answered = true
 	switch {
@@ -45,27 +54,39 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	default:
 		c.link.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.link.sess.Id(), clipURI(c.uri), err)
 	}
-	c.logExchange(rerr, &c.output)
+	c.logExchange(rerr, out)
+	if hidden {
+		out.Reset()
+		replies.Put(out)
+	}
+}
+
+// replies are packets of replies that nobody but the library sees.
+var replies = sync.Pool{New: func() any { return new(socket.Packet) }}
+
+// hidesReply reports whether nobody will see the packet of a reply that nobody
+// has asked for yet: no hook, no log, and no Proto but ours.
+func (c *handlerCtx) hidesReply(plugins *pluginChain) bool {
+	return !plugins.seesReplies() && !c.link.peer.observes && c.link.conn.TakesFrame()
 }
 
 // sendFailure answers with why the reply could not be packed.
-func (c *handlerCtx) sendFailure(why error) (*Rerror, error) {
+func (c *handlerCtx) sendFailure(out *socket.Packet, why error) (*Rerror, error) {
 	c.link.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.link.sess.Id(), clipURI(c.uri), why)
 	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), c.tell(why))
-	c.fillReply(nil, rerr)
-	err := c.send()
+	c.fillReply(out, nil, rerr)
+	err := c.send(out)
 	if errors.Is(err, socket.ErrPack) {
-		c.fillBareReply(rerr)
-		err = c.send()
+		fillBareReply(out, rerr)
+		err = c.send(out)
 	}
 	return rerr, err
 }
 
-// fillReply makes the output the answer. An error without a body is JSON
+// fillReply makes out the answer. An error without a body is JSON
 // null: programs of 2017 never return from a pull that is answered with an
 // empty body.
-func (c *handlerCtx) fillReply(body interface{}, rerr *Rerror) {
-	out := &c.output
+func (c *handlerCtx) fillReply(out *socket.Packet, body interface{}, rerr *Rerror) {
 	out.SetSeq(c.input.Seq())
 	out.SetPtype(TypeReply)
 	out.SetUri(c.uri)
@@ -83,15 +104,14 @@ func (c *handlerCtx) fillReply(body interface{}, rerr *Rerror) {
 	}
 }
 
-// fillBareReply makes the output an answer that can always be sent: its
-// filters may fail, and the URI that it repeats or the meta data that a
-// handler set may leave no room. A caller that got no answer would wait for
-// ever.
-func (c *handlerCtx) fillBareReply(rerr *Rerror) {
-	c.output.XferPipe().Reset()
-	c.output.SetUri("")
-	c.output.SetMeta(nil)
-	rerr.SetToMeta(c.output.Meta())
+// fillBareReply makes out an answer that can always be sent: its filters may
+// fail, and the URI that it repeats or the meta data that a handler set may
+// leave no room. A caller that got no answer would wait for ever.
+func fillBareReply(out *socket.Packet, rerr *Rerror) {
+	out.XferPipe().Reset()
+	out.SetUri("")
+	out.SetMeta(nil)
+	rerr.SetToMeta(out.Meta())
 }
 
 // isNil reports whether body is nil or a nil pointer, as it is when a handler
@@ -101,11 +121,11 @@ func isNil(body interface{}) bool {
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-func (c *handlerCtx) send() error {
+func (c *handlerCtx) send(out *socket.Packet) error {
 	if c.handler != nil && c.handler.mode == DispatchInline {
-		return c.link.sendFromReader(&c.output)
+		return c.link.sendFromReader(out)
 	}
-	return c.link.send(&c.output)
+	return c.link.send(out)
 }
 
 func (c *handlerCtx) logVeto(hook string, veto *Rerror) {

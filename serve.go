@@ -103,7 +103,7 @@ func (c *handlerCtx) dropPush(why *Rerror) {
 // bind decodes the body into a new value of what the handler takes.
 func (c *handlerCtx) bind() *Rerror {
 	if c.link.sess.peer.cfg.PrintBody {
-		c.printed = &printedBodies{in: clip(c.input.HeldBody())}
+		c.needMore().printed = &printedBodies{in: clip(c.input.HeldBody())}
 	}
 	if c.handler.isUnknown {
 		c.bytes = c.input.TakeBody()

@@ -50,7 +50,7 @@ func (p *Packet) SetBody(body interface{}) { p.body = body }
 
 // SetNewBody sets the function that makes the body to decode into, for a
 // packet to be read.
-func (p *Packet) SetNewBody(newBodyFunc NewBodyFunc) { p.newBodyFunc = newBodyFunc }
+func (p *Packet) SetNewBody(newBodyFunc NewBodyFunc) { p.needMore().newBodyFunc = newBodyFunc }
 
 // MarshalBody returns the encoded body.
 //
@@ -136,7 +136,7 @@ func (p *Packet) UnmarshalBody(bodyBytes []byte) error {
 
 // decodeBody lets the decoded body alias b only if the codec does not copy.
 func (p *Packet) decodeBody(b []byte) error {
-	if p.body == nil && p.newBodyFunc != nil {
+	if p.body == nil && p.more != nil && p.more.newBodyFunc != nil {
 		if err := p.makeBody(); err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (p *Packet) makeBody() (err error) {
 			err = fmt.Errorf("socket: the NewBodyFunc panicked: %v", r)
 		}
 	}()
-	p.body = p.newBodyFunc(p.seq, p.ptype, p.uri)
+	p.body = p.more.newBodyFunc(p.seq, p.ptype, p.uri)
 	return nil
 }
 

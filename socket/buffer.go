@@ -22,9 +22,6 @@ const (
 	// kept.
 	firstClass = 512
 	classes    = 14 // the last is 4 MiB and a 16th
-	// Frames gather in buffers of these classes, of a busy Conn in large ones.
-	smallChunk = 4 // 8 KiB
-	largeChunk = 7 // 64 KiB
 )
 
 // buffer is pooled memory. In programs that are built with the race detector it

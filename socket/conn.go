@@ -48,6 +48,9 @@ const (
 // outgoing queue, and one of the writers, the flusher, gives it to the
 // kernel for all, in as few calls as it can. No goroutine belongs to a Conn.
 // While it waits for bytes, a TCP or unix Conn holds no buffer.
+//
+// Its fields are in groups of whole cache lines, by who changes them: several
+// processors use a busy Conn at once.
 type Conn struct {
 	conn       net.Conn
 	opt        Options
@@ -59,16 +62,18 @@ type Conn struct {
 	usual        atomic.Int32 // about the size of frames: see sizeHint
 	readTimeout  atomic.Int64
 	writeTimeout atomic.Int64
+	_            [8]byte
+
+	in inbox
 
 	ownMu sync.Mutex // protects following
 	own   *ownValues // nil as long as there are none
-
-	in inbox
 
 	packMu sync.Mutex // one Pack at a time; protects following
 	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
 
 	out outbox
+	_   [32]byte // makes it whole cache lines, and so it begins with one
 }
 
 // ownValues are what a user keeps on a Conn.
@@ -271,7 +276,7 @@ func (c *Conn) QueuePacketNoWait(p *Packet) error {
 // queuePacket leaves flushing to the caller if that neverWaits.
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
-	ctx := p.ctx
+	ctx := p.Context()
 	if n, known := c.frameSize(p); known && n <= min(maxGathered, int(p.SizeLimit())) {
 		target, flush, err = c.out.commitBytes(c, ctx, p, n, how)
 		return target, c.flushUnless(flush, ctx, how), err

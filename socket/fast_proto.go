@@ -72,14 +72,14 @@ func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) { return 
 // without encoding anything.
 func frameSize(p *Packet) (n int, known bool) {
 	body, encoded := p.encodedBody()
-	if !encoded || p.HasMeta() || p.pipe.Len() > 0 {
+	if !encoded || p.HasMeta() || p.filters().Len() > 0 {
 		return 0, false
 	}
 	return fastPrefix + fastFixed + len(p.uri) + len(body), true
 }
 
 func appendFrame(dst []byte, p *Packet) ([]byte, error) {
-	if p.pipe.Len() > 0 {
+	if p.filters().Len() > 0 {
 		return appendFiltered(dst, p)
 	}
 	b, err := appendFastPacket(append(dst, 0, 0, 0, 0, fastID, 0), p)
@@ -102,11 +102,11 @@ func appendFiltered(dst []byte, p *Packet) ([]byte, error) {
 	if limit := p.SizeLimit(); uint64(len(plain)) > uint64(limit) {
 		return dst, exceedError(uint64(len(plain)), limit)
 	}
-	packed, err := p.pipe.OnPack(plain)
+	packed, err := p.filters().OnPack(plain)
 	if err != nil {
 		return dst, err
 	}
-	ids := p.pipe.Ids()
+	ids := p.filters().Ids()
 	b := append(dst, 0, 0, 0, 0, fastID, byte(len(ids)))
 	b = append(b, ids...)
 	b = append(b, packed...)
@@ -199,7 +199,7 @@ func (f *FastProto) unpackStream(p *Packet) error {
 	err = p.XferPipe().AppendWire(frame.B[:filters])
 	var plain []byte
 	if err == nil {
-		plain, err = p.pipe.OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
+		plain, err = p.filters().OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
 	}
 	if err != nil {
 		putBuffer(frame)

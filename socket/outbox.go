@@ -42,26 +42,29 @@ const (
 //
 // At most one goroutine is the flusher. Only it writes to the conn, and it
 // stays until the queue is empty or hands its task on.
+//
+// What each frame changes comes first.
 type outbox struct {
-	mu         sync.Mutex    // protects following
-	queue      []*buffer     // committed frames, not yet taken by a flusher
-	gathered   int           // bytes in queue
-	frames     int           // frames in queue
-	small      int           // of gathered, what is in chunks
-	batch      int           // how many bytes there were when a flusher last took them
-	batchSmall int           // of those, what was in chunks
-	spare      []*buffer     // an empty list, to be the next queue
-	waiting    int           // bytes in queue and in the flusher's hands
-	reserved   int           // of those, what the reader queued above the limit
-	accepted   uint64        // bytes ever committed
-	written    uint64        // bytes ever given to the kernel
-	flushing   bool          // there is a flusher
-	promised   bool          // someone who never waits will see to a flush
-	ended      bool          // nothing more is taken: see EndWrite
-	err        error         // the first failure
-	progress   notice.Notice // bytes were written, or the outbox has ended
+	mu       sync.Mutex // protects following
+	queue    []*buffer  // committed frames, not yet taken by a flusher
+	waiting  int        // bytes in queue and in the flusher's hands
+	accepted uint64     // bytes ever committed
+	err      error      // the first failure
+
+	gathered int   // bytes in queue
+	reserved int   // of those that wait, what the reader queued above the limit
+	frames   int32 // frames in queue
+	batch    int32 // about how much is gathered when a flusher takes it; at most writeChunk
+	open     bool  // the last buffer of queue is a chunk, which frames are added to
+	flushing bool  // there is a flusher
+	promised bool  // someone who never waits will see to a flush
+	ended    bool  // nothing more is taken: see EndWrite
 
 	alone atomic.Int32 // how many flushes in a row had one frame; it stops at loneFlushes
+
+	spare    []*buffer     // an empty list, to be the next queue
+	written  uint64        // bytes ever given to the kernel
+	progress notice.Notice // bytes were written, or the outbox has ended
 
 	// The flusher's.
 	due      int           // how many bytes may still be written under it
@@ -103,9 +106,7 @@ func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how
 	if chunk.B, err = appendFrame(chunk.B, p); err != nil {
 		return 0, false, packError(err)
 	}
-	n = len(chunk.B) - at
-	o.small += n
-	target, flusher = o.count(c, n, how)
+	target, flusher = o.count(c, len(chunk.B)-at, how)
 	return target, flusher, nil
 }
 
@@ -173,48 +174,52 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 // there, a large one or the only one as it is. mu is held.
 func (o *outbox) gather(frame *buffer) {
 	n := len(frame.B)
-	if n > maxGathered || len(o.queue) == 0 && !o.busy() {
+	if n > maxGathered {
 		o.push(frame)
+		return
+	}
+	if len(o.queue) == 0 && 2*n >= int(o.batch) {
+		o.push(frame)
+		o.open = true
 		return
 	}
 	chunk := o.chunk(n)
 	chunk.B = append(chunk.B, frame.B...)
-	o.small += n
 	putBuffer(frame)
 }
 
 // maxGathered is the size of the largest frames that share a chunk.
-var maxGathered = classSize(smallChunk) / 2
-
-// busy reports whether there was so much at the last flush that chunks are worth
-// it from the first frame on. mu is held.
-func (o *outbox) busy() bool { return o.batch > classSize(smallChunk) }
+const maxGathered = 4 << 10
 
 // chunk returns the buffer at the queue's end, with room for a small frame of n
-// bytes. mu is held.
+// bytes. All that is small is to leave in one write, so a chunk grows until it is
+// as much as is written at once. mu is held.
 func (o *outbox) chunk(n int) *buffer {
 	last := len(o.queue) - 1
-	if last >= 0 && len(o.queue[last].B)+n <= min(cap(o.queue[last].B), writeChunk) {
-		return o.queue[last]
+	if !o.open || len(o.queue[last].B)+n > writeChunk {
+		b := getBuffer(max(n, int(o.batch)))
+		o.push(b)
+		o.open = true
+		return b
 	}
-	b := (*buffer)(nil)
-	switch {
-	case last < 0 && !o.busy(): // it may stay the only one
-		b = getBuffer(n)
-	case max(o.small+n, o.batchSmall) > classSize(smallChunk):
-		b = getClass(largeChunk)
-	default:
-		b = getClass(smallChunk)
+	b := o.queue[last]
+	if len(b.B)+n > cap(b.B) {
+		grown := getBuffer(min(max(4*len(b.B), len(b.B)+n), writeChunk))
+		grown.B = append(grown.B, b.B...)
+		putBuffer(b)
+		b = grown
+		o.queue[last] = b
 	}
-	o.push(b)
 	return b
 }
 
+// push adds a buffer to the queue. mu is held.
 func (o *outbox) push(b *buffer) {
 	if o.queue == nil {
 		o.queue, o.spare = o.spare, nil
 	}
 	o.queue = append(o.queue, b)
+	o.open = false
 }
 
 // admission is how a writer waits for room. Its bounds are those of the whole
@@ -329,8 +334,8 @@ func (o *outbox) take(done []*buffer) []*buffer {
 	case o.frames == 1 && alone < loneFlushes:
 		o.alone.Store(alone + 1)
 	}
-	o.queue, o.batch, o.gathered, o.frames = nil, o.gathered, 0, 0
-	o.batchSmall, o.small = o.small, 0
+	o.batch = int32(min(max(o.gathered, int(o.batch)/2), writeChunk))
+	o.queue, o.gathered, o.frames, o.open = nil, 0, 0, false
 	o.promised = false
 	return batch
 }
@@ -340,7 +345,7 @@ func (o *outbox) recycle() {
 	for _, b := range o.queue {
 		putBuffer(b)
 	}
-	o.queue, o.gathered, o.frames = nil, 0, 0
+	o.queue, o.gathered, o.frames, o.open = nil, 0, 0, false
 }
 
 // wrote counts n bytes that the kernel has taken.

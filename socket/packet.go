@@ -19,10 +19,7 @@ type Packet struct {
 	uri  string
 	meta *utils.Args // nil if there is none
 	body interface{}
-	// newBodyFunc makes the body to decode into, once the header is known.
-	newBodyFunc NewBodyFunc
-	pipe        *xfer.XferPipe // nil if it is empty
-	ctx         context.Context
+	more *packetMore // nil if there is none of it
 
 	// A held body: see HoldBody.
 	held  []byte
@@ -37,6 +34,30 @@ type Packet struct {
 	bodyCodec byte
 	hold      bool
 	own       bool
+}
+
+// packetMore is what few packets have. A Packet without is small, which matters:
+// each exchange has some, and they move from one processor to another.
+type packetMore struct {
+	pipe xfer.XferPipe
+	ctx  context.Context // nil if there is none
+	// newBodyFunc makes the body to decode into, once the header is known.
+	newBodyFunc NewBodyFunc
+}
+
+func (p *Packet) needMore() *packetMore {
+	if p.more == nil {
+		p.more = new(packetMore)
+	}
+	return p.more
+}
+
+// filters returns the transfer filters, or nil.
+func (p *Packet) filters() *xfer.XferPipe {
+	if p.more == nil {
+		return nil
+	}
+	return &p.more.pipe
 }
 
 var (
@@ -104,7 +125,7 @@ func (p *Packet) apply(settings []PacketSetting) {
 func (p *Packet) resetHeader() {
 	p.ReleaseBody()
 	p.seq, p.ptype, p.uri, p.meta, p.bodyCodec, p.size = 0, 0, "", nil, 0, 0
-	p.pipe.Reset()
+	p.filters().Reset()
 }
 
 // Seq returns the sequence number.
@@ -150,16 +171,13 @@ func (p *Packet) OwnMeta() {
 
 // XferPipe returns the packet's transfer filters. It is never nil.
 func (p *Packet) XferPipe() *xfer.XferPipe {
-	if p.pipe == nil {
-		p.pipe = new(xfer.XferPipe)
-	}
-	return p.pipe
+	return &p.needMore().pipe
 }
 
 // AppendXferPipeFrom adds the filters of src that the packet does not have.
 func (p *Packet) AppendXferPipeFrom(src *Packet) {
-	if src != nil && src.pipe.Len() > 0 {
-		p.XferPipe().AppendFrom(src.pipe)
+	if src != nil && src.filters().Len() > 0 {
+		p.XferPipe().AppendFrom(src.filters())
 	}
 }
 
@@ -194,18 +212,18 @@ func (p *Packet) SetSizeLimit(limit uint32) { p.limit = limit }
 // Context returns what WithContext or SetContext put there, or
 // context.Background().
 func (p *Packet) Context() context.Context {
-	if p.ctx == nil {
+	if !p.HasContext() {
 		return context.Background()
 	}
-	return p.ctx
+	return p.more.ctx
 }
 
 // HasContext reports whether a context was set.
-func (p *Packet) HasContext() bool { return p.ctx != nil }
+func (p *Packet) HasContext() bool { return p.more != nil && p.more.ctx != nil }
 
 // SetContext sets the context. It bounds the wait of a writer for room in
 // the outgoing queue, and in package tp the whole pull. It does not travel.
-func (p *Packet) SetContext(ctx context.Context) { p.ctx = ctx }
+func (p *Packet) SetContext(ctx context.Context) { p.needMore().ctx = ctx }
 
 // String returns the packet in one line of JSON. A body that cannot be
 // encoded is described instead.

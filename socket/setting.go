@@ -55,12 +55,12 @@ func WithBody(body interface{}) PacketSetting {
 
 // WithNewBody sets the function that makes the body to decode into.
 func WithNewBody(newBodyFunc NewBodyFunc) PacketSetting {
-	return func(p *Packet) { p.newBodyFunc = newBodyFunc }
+	return func(p *Packet) { p.SetNewBody(newBodyFunc) }
 }
 
 // WithContext sets the context: see Packet.SetContext.
 func WithContext(ctx context.Context) PacketSetting {
-	return func(p *Packet) { p.ctx = ctx }
+	return func(p *Packet) { p.SetContext(ctx) }
 }
 
 // WithXferPipe adds transfer filters, outermost first. An id that is not
