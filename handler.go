@@ -7,6 +7,7 @@ type Handler struct {
 	name      string // the path; of an unknown handler, its group's
 	isPull    bool
 	isUnknown bool
+	isPlain   bool // a URI that equals the name is its path
 	argElem   reflect.Type
 	replyType reflect.Type // nil of a push
 	mode      DispatchMode

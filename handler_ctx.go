@@ -65,7 +65,7 @@ func newHandlerCtx(l *link) *handlerCtx {
 // prepare is the reader's, when a pull or push has arrived.
 func (c *handlerCtx) prepare() {
 	c.uri = c.input.Uri()
-	if c.link.sess.peer.observes {
+	if c.link.peer.observes {
 		c.needMore().start = sinceStart()
 	}
 }
@@ -130,7 +130,7 @@ func (c *handlerCtx) PublicLen() int { return c.link.sess.PublicLen() }
 func (c *handlerCtx) Ip() string { return c.link.sess.RemoteIp() }
 
 // Peer returns the peer.
-func (c *handlerCtx) Peer() *Peer { return c.link.sess.peer }
+func (c *handlerCtx) Peer() *Peer { return c.link.peer }
 
 // Session returns the session.
 func (c *handlerCtx) Session() Session { return c.link.sess }
@@ -196,7 +196,7 @@ func (c *handlerCtx) Unmarshal(b []byte, v interface{}, print ...bool) (codecNam
 		codecName = cd.Name()
 	}
 	if err = p.UnmarshalBody(b); err == nil && len(print) > 0 && print[0] {
-		c.link.sess.peer.log().Infof("session %s: %s %q: body in codec %q: %s", c.link.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.uri), codecName, clip(b))
+		c.link.peer.log().Infof("session %s: %s %q: body in codec %q: %s", c.link.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.uri), codecName, clip(b))
 	}
 	return codecName, err
 }

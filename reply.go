@@ -12,7 +12,7 @@ import (
 
 // reply sends the answer to a pull.
 func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
-	plugins := c.link.sess.peer.plugins
+	plugins := c.link.peer.plugins
 	if c.handler != nil {
 		plugins = c.handler.plugins
 	}
@@ -52,7 +52,7 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	case errors.Is(err, socket.ErrPack):
 		c.link.abort(fmt.Errorf("the pull of %q cannot be answered: %w", clipURI(c.uri), err))
 	default:
-		c.link.sess.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.link.sess.Id(), clipURI(c.uri), err)
+		c.link.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.link.sess.Id(), clipURI(c.uri), err)
 	}
 	c.logExchange(rerr, out)
 	if hidden {
@@ -72,7 +72,7 @@ func (c *handlerCtx) hidesReply(plugins *pluginChain) bool {
 
 // sendFailure answers with why the reply could not be packed.
 func (c *handlerCtx) sendFailure(out *socket.Packet, why error) (*Rerror, error) {
-	c.link.sess.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.link.sess.Id(), clipURI(c.uri), why)
+	c.link.peer.log().Errorf("session %s: the reply to %q cannot be sent: %v", c.link.sess.Id(), clipURI(c.uri), why)
 	rerr := NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), c.tell(why))
 	c.fillReply(out, nil, rerr)
 	err := c.send(out)
@@ -129,5 +129,5 @@ func (c *handlerCtx) send(out *socket.Packet) error {
 }
 
 func (c *handlerCtx) logVeto(hook string, veto *Rerror) {
-	c.link.sess.peer.log().Warnf("session %s: %s of %q: %v", c.link.sess.Id(), hook, clipURI(c.uri), veto)
+	c.link.peer.log().Warnf("session %s: %s of %q: %v", c.link.sess.Id(), hook, clipURI(c.uri), veto)
 }

@@ -170,11 +170,14 @@ func (r *Router) Handlers() []*Handler {
 // which it can tell a wrong kind from a wrong path.
 func (r *Router) route(c *handlerCtx, other *Router) (*Handler, *Rerror) {
 	uri := c.input.Uri()
+	t := r.routes.load()
+	if h := t.known[uri]; h != nil && h.isPlain {
+		return h, nil
+	}
 	at, _, err := splitURI(uri)
 	if err != nil {
 		return nil, NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
 	}
-	t := r.routes.load()
 	if h := t.known[at]; h != nil {
 		return h, nil
 	}
@@ -249,6 +252,7 @@ func (r *routes) add(handlers []*Handler) error {
 		r.master.known, r.master.unknown = make(map[string]*Handler), make(map[string]*Handler)
 	}
 	for _, h := range handlers {
+		h.isPlain = isPlainPath(h.name)
 		if h.isUnknown {
 			r.master.unknown[h.name] = h
 		} else {

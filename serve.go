@@ -97,12 +97,12 @@ func (c *handlerCtx) drop() {
 
 func (c *handlerCtx) dropPush(why *Rerror) {
 	c.input.ReleaseBody()
-	c.link.sess.peer.log().Warnf("session %s: push %q dropped: %v", c.link.sess.Id(), clipURI(c.uri), why)
+	c.link.peer.log().Warnf("session %s: push %q dropped: %v", c.link.sess.Id(), clipURI(c.uri), why)
 }
 
 // bind decodes the body into a new value of what the handler takes.
 func (c *handlerCtx) bind() *Rerror {
-	if c.link.sess.peer.cfg.PrintBody {
+	if c.link.peer.cfg.PrintBody {
 		c.needMore().printed = &printedBodies{in: clip(c.input.HeldBody())}
 	}
 	if c.handler.isUnknown {
@@ -136,7 +136,7 @@ func (c *handlerCtx) tell(err error) string {
 	} else {
 		return err.Error()
 	}
-	c.link.sess.peer.log().Errorf("session %s: the encoding or decoding of a body of %q failed: %v\n%s", c.link.sess.Id(), clipURI(c.uri), err, stack)
+	c.link.peer.log().Errorf("session %s: the encoding or decoding of a body of %q failed: %v\n%s", c.link.sess.Id(), clipURI(c.uri), err, stack)
 	return strings.ReplaceAll(err.Error(), panicked.Error(), "it panicked")
 }
 
@@ -144,7 +144,7 @@ func (c *handlerCtx) tell(err error) string {
 // take.
 func (c *handlerCtx) wrongBody(want reflect.Type) *Rerror {
 	detail := fmt.Sprintf("a plugin left a body of type %T for %s, which takes %s", c.input.Body(), c.handler.name, want)
-	c.link.sess.peer.log().Errorf("session %s: %s", c.link.sess.Id(), detail)
+	c.link.peer.log().Errorf("session %s: %s", c.link.sess.Id(), detail)
 	return NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), detail)
 }
 
@@ -154,7 +154,7 @@ func (c *handlerCtx) panicked(r interface{}) *Rerror {
 	if r == nil {
 		r = "it ended its goroutine"
 	}
-	c.link.sess.peer.log().Errorf("session %s: the handler of %s %q panicked: %v\n%s",
+	c.link.peer.log().Errorf("session %s: the handler of %s %q panicked: %v\n%s",
 		c.link.sess.Id(), TypeText(c.input.Ptype()), clipURI(c.input.Uri()), r, debug.Stack())
 	return NewRerror(CodeInternalServerError, CodeText(CodeInternalServerError), "the handler failed")
 }

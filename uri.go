@@ -10,7 +10,7 @@ import (
 // through url.Parse.
 func splitURI(uri string) (path, query string, err error) {
 	path, query, _ = strings.Cut(uri, "?")
-	if strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%#") {
+	if isPlainPath(path) {
 		return path, query, nil
 	}
 	u, err := url.Parse(uri)
@@ -18,6 +18,11 @@ func splitURI(uri string) (path, query string, err error) {
 		return "", "", err
 	}
 	return u.Path, u.RawQuery, nil
+}
+
+// isPlainPath reports whether a URI is its path, as it stands there.
+func isPlainPath(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "?%#")
 }
 
 // maxPrintedURI is how much of a URI the log shows: who sends one chooses its

@@ -95,19 +95,21 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, how patienc
 // itself, which saves a buffer and a copy.
 func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how patience) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.refusal() != nil || !o.fits(c, how) {
 		if err := o.admitLater(c, ctx, how); err != nil {
+			o.mu.Unlock()
 			return 0, false, err
 		}
 	}
 	chunk := o.chunk(n)
 	at := len(chunk.B)
 	if chunk.B, err = appendFrame(chunk.B, p); err != nil {
-		return 0, false, packError(err)
+		err = packError(err)
+	} else {
+		target, flusher = o.count(c, len(chunk.B)-at, how)
 	}
-	target, flusher = o.count(c, len(chunk.B)-at, how)
-	return target, flusher, nil
+	o.mu.Unlock()
+	return target, flusher, err
 }
 
 // admitLater is admit for a frame that finds no room. mu is held.
@@ -164,6 +166,7 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 	}
 	// The reader gathers what it sends until it waits, or it is much.
 	if how == readerWrites && o.gathered < writeChunk {
+		c.in.queued.Store(true)
 		return o.accepted, false
 	}
 	o.flushing = true

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type inbox struct {
 	begun      bool // the packet being read has begun to arrive
 	frameTimed bool // and its deadline is set
 	timed      bool // a deadline of ours is set
+
+	queued atomic.Bool // the reader has queued what it is to flush before it waits
 
 	ready func(fd uintptr) bool // readReady
 }
@@ -55,8 +58,6 @@ func (c *Conn) Await() error {
 	if !c.unbuffered || c.raw == nil {
 		return nil
 	}
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
 	if c.Arrived() {
 		return nil
 	}
@@ -189,8 +190,11 @@ func (in *inbox) release() {
 // one for the silence before a packet, one for the whole of a packet that has
 // begun.
 func (c *Conn) beforeWait() error {
-	c.FlushSoon()
 	in := &c.in
+	if in.queued.Load() {
+		in.queued.Store(false)
+		c.FlushSoon()
+	}
 	var bound time.Duration
 	if in.begun && c.opt.FrameTimeout > 0 {
 		if in.frameTimed {
