@@ -119,6 +119,32 @@ func (l *link) send(p *socket.Packet) error {
 	return err
 }
 
+// sendFromWorker is send for a worker of the pool. Others may run handlers whose
+// replies could leave in the same write, so it is written after the tasks that
+// wait already: with them, not one by one by whichever processor is free.
+func (l *link) sendFromWorker(p *socket.Packet) error {
+	sent := l.caps.announce(p)
+	flush, err := l.conn.QueuePacketUnflushed(p)
+	switch {
+	case !flush:
+	case l.conn.WritesAlone():
+		(*linkFlush)(l).run()
+	default:
+		l.peer.pool.mustStart((*linkFlush)(l))
+	}
+	sent(err)
+	return err
+}
+
+// linkFlush is the task of writing what is queued on a link.
+type linkFlush link
+
+func (f *linkFlush) run() {
+	if f.conn.WriteQueued() {
+		f.peer.pool.mustStart(f)
+	}
+}
+
 // sendNeverWaiting is send for who sends to many.
 func (l *link) sendNeverWaiting(p *socket.Packet) error {
 	sent := l.caps.announce(p)

@@ -125,7 +125,7 @@ func (c *handlerCtx) send(out *socket.Packet) error {
 	if c.handler != nil && c.handler.mode == DispatchInline {
 		return c.link.sendFromReader(out)
 	}
-	return c.link.send(out)
+	return c.link.sendFromWorker(out)
 }
 
 func (c *handlerCtx) logVeto(hook string, veto *Rerror) {

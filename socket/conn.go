@@ -273,7 +273,15 @@ func (c *Conn) QueuePacketNoWait(p *Packet) error {
 	return err
 }
 
-// queuePacket leaves flushing to the caller if that neverWaits.
+// QueuePacketUnflushed is QueuePacket that does not write: if flush is true, the
+// caller must see to it that WriteQueued or FlushSoon is called. Until then the
+// frame leaves only if others write too.
+func (c *Conn) QueuePacketUnflushed(p *Packet) (flush bool, err error) {
+	_, flush, err = c.queuePacket(p, leavesFlush)
+	return flush, err
+}
+
+// queuePacket leaves flushing to the caller if how says so.
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
 	ctx := p.Context()

@@ -42,11 +42,9 @@ func (c *Conn) QueueFrame(f *Frame) (flush bool, err error) {
 	return flush, err
 }
 
-// QueuePacketNeverWaiting is QueuePacket for who sends to many: it waits for
-// nothing, and fails with ErrQueueFull when the queue is full. It does not
-// write: if flush is true, the caller must see to it that FlushSoon is called,
-// in another goroutine perhaps and for many Conns together. Until then the frame
-// leaves only if others write too.
+// QueuePacketNeverWaiting is QueuePacketUnflushed for who sends to many: it waits
+// for nothing, and fails with ErrQueueFull when the queue is full. It may be
+// flushed for many Conns together.
 func (c *Conn) QueuePacketNeverWaiting(p *Packet) (flush bool, err error) {
 	_, flush, err = c.queuePacket(p, neverWaits)
 	return flush, err

@@ -31,17 +31,23 @@ type patience uint8
 const (
 	// mayWait waits for both, within its bounds.
 	mayWait patience = iota
+	// leavesFlush waits for room, but does not flush: it promises that somebody
+	// will.
+	leavesFlush
 	// readerWrites waits for nothing: it has a reserve, and its frames gather.
 	readerWrites
-	// neverWaits waits for nothing and has no reserve. It does not flush, but
-	// promises that somebody will.
+	// neverWaits waits for nothing and has no reserve. It does not flush either.
 	neverWaits
 )
+
+func (how patience) leavesFlush() bool { return how == leavesFlush || how == neverWaits }
+
+func (how patience) waitsForRoom() bool { return how == mayWait || how == leavesFlush }
 
 // outbox is the writing half of a Conn: the queue and who empties it.
 //
 // At most one goroutine is the flusher. Only it writes to the conn, and it
-// stays until the queue is empty or hands its task on.
+// stays until the queue is empty or somebody else is to see to the rest.
 //
 // What each frame changes comes first.
 type outbox struct {
@@ -159,7 +165,7 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 	if o.flushing {
 		return o.accepted, false
 	}
-	if how == neverWaits {
+	if how.leavesFlush() {
 		promised := o.promised
 		o.promised = true
 		return o.accepted, !promised
@@ -291,7 +297,7 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 		if o.fits(c, a.how) {
 			return nil
 		}
-		if a.how != mayWait {
+		if !a.how.waitsForRoom() {
 			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting)
 		}
 		timeout, done := a.bounds(c)
@@ -315,21 +321,60 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 // maxSpareList is how many places a list keeps for reuse.
 const maxSpareList = 64
 
+// begin makes the caller the flusher, and gives it what has gathered. Nil means
+// that there is nothing, or a flusher already.
+func (o *outbox) begin() []*buffer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flushing || len(o.queue) == 0 || o.err != nil {
+		return nil
+	}
+	o.flushing = true
+	return o.batchUp()
+}
+
 // take gives the flusher what has gathered, in exchange for the list that it
-// has worked off (nil at first). Nil means that it is done and no flusher any
-// more.
-func (o *outbox) take(done []*buffer) []*buffer {
+// has worked off (nil at first), and counts the last n bytes of it that the
+// kernel has taken. Nil means that it is done and no flusher any more.
+func (o *outbox) take(done []*buffer, n int) []*buffer {
 	clear(done)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if done != nil && cap(done) <= maxSpareList {
-		o.spare = done[:0]
-	}
+	o.worked(done, n)
 	if len(o.queue) == 0 || o.err != nil {
 		o.flushing = false
 		o.recycle()
 		return nil
 	}
+	return o.batchUp()
+}
+
+// leave is take for a flusher that will be none in any case. It reports whether
+// there is more, for which it promises a flush.
+func (o *outbox) leave(done []*buffer, n int) (more bool) {
+	clear(done)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.worked(done, n)
+	o.flushing = false
+	if o.err != nil {
+		o.recycle()
+	}
+	o.promised = len(o.queue) > 0
+	return o.promised
+}
+
+// worked takes back the list of a flusher, who has given the kernel n bytes that
+// are not counted. mu is held.
+func (o *outbox) worked(done []*buffer, n int) {
+	if done != nil && cap(done) <= maxSpareList {
+		o.spare = done[:0]
+	}
+	o.countWritten(n)
+}
+
+// batchUp empties the queue for the flusher. mu is held.
+func (o *outbox) batchUp() []*buffer {
 	batch := o.queue
 	switch alone := o.alone.Load(); {
 	case o.frames > 1 && alone > 0:
@@ -354,12 +399,20 @@ func (o *outbox) recycle() {
 // wrote counts n bytes that the kernel has taken.
 func (o *outbox) wrote(n int) {
 	o.mu.Lock()
+	o.countWritten(n)
+	o.mu.Unlock()
+}
+
+// countWritten is wrote. mu is held.
+func (o *outbox) countWritten(n int) {
+	if n == 0 {
+		return
+	}
 	if o.err == nil { // otherwise nothing waits any more
 		o.waiting -= n
 	}
 	o.written += uint64(n)
 	o.progress.Tell()
-	o.mu.Unlock()
 }
 
 // fail ends the outbox; the first cause wins. It reports whether it was first.

@@ -28,7 +28,7 @@ const (
 // flushUnless flushes if the writer has become the flusher. It returns true if
 // it leaves that to the caller.
 func (c *Conn) flushUnless(flusher bool, ctx context.Context, how patience) bool {
-	if !flusher || how == neverWaits {
+	if !flusher || how.leavesFlush() {
 		return flusher
 	}
 	c.flushFor(ctx, how)
@@ -54,7 +54,7 @@ func (c *Conn) flushFor(ctx context.Context, how patience) {
 // have something to send: one write for all of them is 2.3 times as fast as one
 // each. Who has been alone for long will be again.
 func (c *Conn) letOthersAdd() {
-	if c.out.alone.Load() < loneFlushes {
+	if !c.WritesAlone() {
 		runtime.Gosched()
 	}
 }
@@ -63,43 +63,66 @@ func (c *Conn) letOthersAdd() {
 // goroutine goes on, so that no caller writes for others for ever.
 func (c *Conn) flush(rounds int) {
 	var batch []*buffer
+	n := 0
 	for ; rounds > 0; rounds-- {
 		c.letOthersAdd()
-		if batch = c.out.take(batch); batch == nil {
+		if batch = c.out.take(batch, n); batch == nil {
 			return
 		}
-		c.writeBatch(batch, 0)
+		n = c.writeBatch(batch, 0)
 	}
-	c.opt.Go(func() { c.flushAll(batch) })
+	c.opt.Go(func() { c.flushAll(batch, n) })
 }
 
-// flushAll is flush until the queue is empty.
-func (c *Conn) flushAll(done []*buffer) {
-	for batch := c.out.take(done); batch != nil; batch = c.out.take(batch) {
-		c.writeBatch(batch, 0)
+// flushAll is flush until the queue is empty, after a batch of which the last n
+// bytes are not counted.
+func (c *Conn) flushAll(batch []*buffer, n int) {
+	for batch = c.out.take(batch, n); batch != nil; batch = c.out.take(batch, n) {
+		n = c.writeBatch(batch, 0)
 	}
 }
+
+// WriteQueued writes what is queued at this moment, if nobody else does, and
+// waits for the kernel, within the write timeout for each 64 KiB. True says that
+// more was queued meanwhile: then the caller must see to another WriteQueued.
+func (c *Conn) WriteQueued() (more bool) {
+	batch := c.out.begin()
+	if batch == nil {
+		return false
+	}
+	n := c.writeBatch(batch, 0)
+	return c.out.leave(batch, n)
+}
+
+// WritesAlone reports whether the last frames were all written one by one, so
+// that it is no use to wait for others before WriteQueued.
+func (c *Conn) WritesAlone() bool { return c.out.alone.Load() >= loneFlushes }
 
 // writeBatch writes the buffers, the first of them from the given offset, and
 // gives them back. A failure ends the Conn: a part of a frame may be out, and
-// nothing that follows it could be understood.
-func (c *Conn) writeBatch(batch []*buffer, from int) {
+// nothing that follows it could be understood. It returns how many of the bytes
+// that the kernel has taken are not counted yet.
+func (c *Conn) writeBatch(batch []*buffer, from int) (uncounted int) {
 	failed := false
 	c.out.due = 0
 	for _, buf := range batch {
 		for b := buf.B[from:]; len(b) > 0 && !failed; {
+			if uncounted > 0 {
+				c.out.wrote(uncounted)
+			}
 			n, err := c.write(b)
+			uncounted = n
 			if err != nil {
 				failed = true
 				c.writeFailed(err)
 				break
 			}
-			c.out.wrote(n)
 			b = b[n:]
 		}
 		from = 0
 		putBuffer(buf)
 	}
+	return uncounted
 }
 
 // write gives the kernel some of b. It takes at least writeChunk, or all, within
@@ -160,26 +183,22 @@ func (c *Conn) writeFailed(err error) {
 // FlushSoon sees to it that what is queued is written, without waiting: what
 // the kernel does not take at once is left to another goroutine.
 func (c *Conn) FlushSoon() {
-	o := &c.out
-	o.mu.Lock()
-	if o.gathered == 0 || o.flushing || o.err != nil {
-		o.mu.Unlock()
-		return
+	if batch := c.out.begin(); batch != nil {
+		c.writeNoWait(batch)
 	}
-	o.flushing = true
-	o.mu.Unlock()
-	c.flushNoWait()
 }
 
 // flushNoWait is the flusher's work in a goroutine that must not wait, above
 // all the one that reads.
 func (c *Conn) flushNoWait() {
-	if c.raw == nil {
-		c.handOver(nil, 0)
-		return
+	if batch := c.out.take(nil, 0); batch != nil {
+		c.writeNoWait(batch)
 	}
-	batch := c.out.take(nil)
-	if batch == nil {
+}
+
+func (c *Conn) writeNoWait(batch []*buffer) {
+	if c.raw == nil {
+		c.handOver(batch, 0)
 		return
 	}
 	for i, buf := range batch {
@@ -202,7 +221,7 @@ func (c *Conn) flushNoWait() {
 		}
 		putBuffer(buf)
 	}
-	if batch = c.out.take(batch); batch != nil {
+	if batch = c.out.take(batch, 0); batch != nil {
 		c.handOver(batch, 0)
 	}
 }
@@ -211,8 +230,7 @@ func (c *Conn) flushNoWait() {
 // whose first buffer the bytes before from are written.
 func (c *Conn) handOver(batch []*buffer, from int) {
 	c.opt.Go(func() {
-		c.writeBatch(batch, from)
-		c.flushAll(batch)
+		c.flushAll(batch, c.writeBatch(batch, from))
 	})
 }
 
