@@ -29,7 +29,8 @@ const (
 // that at once.
 type buffer struct {
 	B      []byte
-	shared bool // it is not pooled, and nobody writes to it: see Frame
+	shared bool          // it is not pooled, and nobody writes to it: see Frame
+	done   chan struct{} // of a shared one, may be nil; closed when it is needed no more
 }
 
 var (
@@ -54,6 +55,9 @@ func getClass(class int) *buffer {
 
 func putBuffer(b *buffer) {
 	if b.shared {
+		if b.done != nil {
+			close(b.done)
+		}
 		return
 	}
 	poison(b.B)

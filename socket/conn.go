@@ -259,6 +259,9 @@ func (c *Conn) WritePacket(p *Packet) error {
 // frame will be written unless the Conn fails before. It waits while the
 // queue is full, at most the write timeout and the packet's context. With a
 // context that can end it never waits for the kernel either.
+//
+// Without one, and if FastProto sends a body of more than 64 KiB as it is, it
+// returns when the kernel has the frame: the body is not copied.
 func (c *Conn) QueuePacket(p *Packet) error {
 	_, _, err := c.queuePacket(p, mayWait)
 	return err
@@ -285,9 +288,16 @@ func (c *Conn) QueuePacketUnflushed(p *Packet) (flush bool, err error) {
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
 	ctx := p.Context()
-	if n, known := c.frameSize(p); known && n <= min(maxGathered, int(p.SizeLimit())) {
-		target, flush, err = c.out.commitBytes(c, ctx, p, n, how)
-		return target, c.flushUnless(flush, ctx, how), err
+	if body, plain := c.plainBody(p); plain {
+		n := fastPrefix + fastFixed + len(p.uri) + len(body)
+		switch {
+		case n <= min(maxGathered, int(p.SizeLimit())) && !p.HasMeta():
+			target, flush, err = c.out.commitBytes(c, ctx, p, n, how)
+			return target, c.flushUnless(flush, ctx, how), err
+		case n > writeChunk && how.waitsForRoom() && ctx.Done() == nil:
+			target, err = c.writeLarge(p, body)
+			return target, false, err
+		}
 	}
 	appender, ok := c.proto.(FrameAppender)
 	if !ok {
@@ -302,13 +312,34 @@ func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, 
 	return target, c.flushUnless(flush, ctx, how), err
 }
 
-// frameSize returns the size of the packet's frame, if the Proto is FastProto
-// and it is known.
-func (c *Conn) frameSize(p *Packet) (n int, known bool) {
-	if !c.TakesFrame() {
-		return 0, false
+// writeLarge is queuePacket for a packet whose body is large and encoded. It does
+// not copy the body, which is the user's: it returns when that is not needed any
+// more.
+func (c *Conn) writeLarge(p *Packet, body []byte) (target uint64, err error) {
+	header := getBuffer(frameOverhead + len(p.uri))
+	if header.B, err = appendFrameHeader(header.B, p, len(body)); err != nil {
+		putBuffer(header)
+		return 0, packError(err)
 	}
-	return frameSize(p)
+	lent := &buffer{B: body, shared: true, done: make(chan struct{})}
+	target, flusher, err := c.out.commitLarge(c, header, lent)
+	if err != nil {
+		return 0, err
+	}
+	if flusher {
+		c.flush(flushRounds)
+	}
+	<-lent.done
+	return target, c.out.failure()
+}
+
+// plainBody returns the body of a packet if FastProto will send it as it is: it
+// is encoded already, and there are no filters.
+func (c *Conn) plainBody(p *Packet) (body []byte, plain bool) {
+	if !c.TakesFrame() || p.filters().Len() > 0 {
+		return nil, false
+	}
+	return p.encodedBody()
 }
 
 // frameOverhead is more than a frame without meta data has around URI and body.

@@ -68,16 +68,6 @@ func (f *FastProto) Pack(p *Packet) error {
 // AppendFrame appends the packet's frame to dst.
 func (f *FastProto) AppendFrame(dst []byte, p *Packet) ([]byte, error) { return appendFrame(dst, p) }
 
-// frameSize returns how many bytes appendFrame will append, if that is known
-// without encoding anything.
-func frameSize(p *Packet) (n int, known bool) {
-	body, encoded := p.encodedBody()
-	if !encoded || p.HasMeta() || p.filters().Len() > 0 {
-		return 0, false
-	}
-	return fastPrefix + fastFixed + len(p.uri) + len(body), true
-}
-
 func appendFrame(dst []byte, p *Packet) ([]byte, error) {
 	if p.filters().Len() > 0 {
 		return appendFiltered(dst, p)
@@ -86,7 +76,17 @@ func appendFrame(dst []byte, p *Packet) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return finishFastFrame(dst, b, len(dst), p)
+	return finishFastFrame(dst, b, len(dst), 0, p)
+}
+
+// appendFrameHeader appends the packet's frame without its body, which is
+// encoded already, has n bytes, and is to follow.
+func appendFrameHeader(dst []byte, p *Packet, n int) ([]byte, error) {
+	b, err := appendFastHeader(append(dst, 0, 0, 0, 0, fastID, 0), p)
+	if err != nil {
+		return dst, err
+	}
+	return finishFastFrame(dst, b, len(dst), n, p)
 }
 
 // appendFiltered is AppendFrame of a packet with filters.
@@ -110,10 +110,24 @@ func appendFiltered(dst []byte, p *Packet) ([]byte, error) {
 	b := append(dst, 0, 0, 0, 0, fastID, byte(len(ids)))
 	b = append(b, ids...)
 	b = append(b, packed...)
-	return finishFastFrame(dst, b, start, p)
+	return finishFastFrame(dst, b, start, 0, p)
 }
 
 func appendFastPacket(b []byte, p *Packet) ([]byte, error) {
+	b, err := appendFastHeader(b, p)
+	if err != nil {
+		return nil, err
+	}
+	at := len(b) - 1
+	if b, err = p.AppendBody(b); err != nil {
+		return nil, err
+	}
+	b[at] = p.bodyCodec // AppendBody may have chosen it
+	return b, nil
+}
+
+// appendFastHeader appends what comes before the body.
+func appendFastHeader(b []byte, p *Packet) ([]byte, error) {
 	b = binary.BigEndian.AppendUint64(b, p.seq)
 	b = append(b, p.ptype)
 	if uint64(len(p.uri)) > math.MaxUint32 {
@@ -131,18 +145,13 @@ func appendFastPacket(b []byte, p *Packet) ([]byte, error) {
 		return nil, exceedError(uint64(metaLen), p.SizeLimit())
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(metaLen))
-	at = len(b)
-	b, err := p.AppendBody(append(b, 0))
-	if err != nil {
-		return nil, err
-	}
-	b[at] = p.bodyCodec // AppendBody may have chosen it
-	return b, nil
+	return append(b, p.bodyCodec), nil
 }
 
-// finishFastFrame checks and writes the size of the frame b[start:].
-func finishFastFrame(dst, b []byte, start int, p *Packet) ([]byte, error) {
-	size := uint64(len(b) - start)
+// finishFastFrame checks and writes the size of the frame b[start:], of which
+// the last n bytes are not there.
+func finishFastFrame(dst, b []byte, start, n int, p *Packet) ([]byte, error) {
+	size := uint64(len(b) - start + n)
 	if limit := p.SizeLimit(); size > uint64(limit) {
 		return dst, exceedError(size, limit)
 	}

@@ -118,6 +118,31 @@ func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how
 	return target, flusher, err
 }
 
+// commitLarge is commit for a frame in two parts, of which the second is not
+// pooled.
+func (o *outbox) commitLarge(c *Conn, header, body *buffer) (target uint64, flusher bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.refusal() != nil || !o.fits(c, mayWait) {
+		if err := o.admitLater(c, nil, mayWait); err != nil {
+			putBuffer(header)
+			return 0, false, err
+		}
+	}
+	n := len(header.B) + len(body.B)
+	o.gather(header)
+	o.push(body)
+	target, flusher = o.count(c, n, mayWait)
+	return target, flusher, nil
+}
+
+// failure returns what has ended the outbox, if it has failed.
+func (o *outbox) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // admitLater is admit for a frame that finds no room. mu is held.
 func (o *outbox) admitLater(c *Conn, ctx context.Context, how patience) error {
 	a := admission{ctx: ctx, how: how}

@@ -556,3 +556,115 @@ func TestWriteErrorComesBeforeTheReaderEnds(t *testing.T) {
 		noError(t, c.Close())
 	})
 }
+
+// A large body is not copied, and yet it is the caller's again when the write
+// returns: beside other writers, small packets, and on every kind of conn.
+func TestWriteLargeBodyIsGivenBack(t *testing.T) {
+	const writers, packets = 6, 12
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, conn := kind.conns(t)
+			peer := socket.NewConn(conn, socket.Options{})
+			var all sync.WaitGroup
+			for w := range writers {
+				all.Go(func() {
+					body := make([]byte, 100<<10+w)
+					for i := range packets {
+						for j := range body {
+							body[j] = byte(w*packets + i)
+						}
+						p := socket.NewPacket(socket.WithSeq(uint64(i)), socket.WithPtype(byte(w)), socket.WithBody(body))
+						if w%2 == 0 {
+							p.Meta().Set("k", "v")
+						}
+						noError(t, c.QueuePacket(p))
+						clear(body)
+						noError(t, c.QueuePacket(socket.NewPacket(socket.WithSeq(uint64(i)), socket.WithPtype(writers), socket.WithBody([]byte("small")))))
+					}
+				})
+			}
+			var next [writers]int
+			for range 2 * writers * packets {
+				p := rawPacket()
+				noError(t, peer.ReadPacket(p))
+				body, w := *p.Body().(*[]byte), int(p.Ptype())
+				if w == writers {
+					equal(t, "small body", string(body), "small")
+					continue
+				}
+				equal(t, "seq", p.Seq(), uint64(next[w]))
+				equal(t, "size", len(body), 100<<10+w)
+				equal(t, "meta", p.HasMeta(), w%2 == 0)
+				if n := bytes.Count(body, []byte{byte(w*packets + next[w])}); n != len(body) {
+					t.Fatalf("packet %d of writer %d: %d of %d bytes are right", next[w], w, n, len(body))
+				}
+				next[w]++
+			}
+			all.Wait()
+		})
+	}
+}
+
+// It is given back with an error when the conn fails, to those whose turn had
+// not come too.
+func TestWriteLargeBodyOfFailedConn(t *testing.T) {
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			c, _ := kind.connsWith(t, socket.Options{QueueLimit: 64 << 20})
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() {
+					body := make([]byte, 12<<20)
+					if err := c.QueuePacket(socket.NewPacket(socket.WithBody(body))); err == nil {
+						t.Error("a packet that nobody read was written")
+					}
+					clear(body)
+				})
+			}
+			for c.Queued() <= 2*12<<20 { // the kernel takes a part
+				time.Sleep(time.Millisecond)
+			}
+			c.Close()
+			all.Wait()
+		})
+	}
+}
+
+// Of those who do not flush, the first is told to see to it; and who does is
+// told whether more came meanwhile.
+func TestWriteQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, open := gate()
+		c := s.conn(socket.Options{})
+		queue := func(uri string) bool {
+			flush, err := c.QueuePacketUnflushed(socket.NewPacket(socket.WithUri(uri)))
+			noError(t, err)
+			return flush
+		}
+		equal(t, "the first is to flush", queue("/a"), true)
+		equal(t, "the second is to flush", queue("/b"), false)
+		more := make(chan bool)
+		go func() { more <- c.WriteQueued() }()
+		synctest.Wait()
+		equal(t, "one who comes while it is written is to flush", queue("/c"), false)
+		equal(t, "a second flusher writes", c.WriteQueued(), false)
+		open()
+		equal(t, "more came meanwhile", <-more, true)
+		equal(t, "who comes now is to flush", queue("/d"), false)
+		equal(t, "more came again", c.WriteQueued(), false)
+		equal(t, "arrived", uris(t, s.output()), "/a /b /c /d")
+		equal(t, "queued", c.Queued(), 0)
+
+		equal(t, "alone", c.WritesAlone(), false)
+		for range 16 {
+			equal(t, "is to flush", queue("/e"), true)
+			c.WriteQueued()
+		}
+		equal(t, "alone", c.WritesAlone(), true)
+		queue("/f")
+		queue("/g")
+		c.WriteQueued()
+		equal(t, "alone", c.WritesAlone(), false)
+		equal(t, "nothing is there", c.WriteQueued(), false)
+	})
+}
