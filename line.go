@@ -22,7 +22,7 @@ type line struct {
 
 // waiting is an exchange in a line.
 type waiting struct {
-	*handlerCtx
+	c      *handlerCtx
 	weight int
 }
 
@@ -77,7 +77,7 @@ func (l *line) next() *handlerCtx {
 		l.queue = append([]waiting(nil), l.queue[l.head:]...)
 		l.head = 0
 	}
-	return w.handlerCtx
+	return w.c
 }
 
 // held returns the bytes that wait, and a channel that is closed when they

@@ -22,8 +22,8 @@ import (
 // handlers and flush. What stops everything is closing the conn: the reader
 // meets the error and ends the link.
 //
-// Its fields are in groups of a cache line each, by who changes them: several
-// processors use a busy link at once.
+// Its fields are in groups, by who changes them: several processors use a busy
+// link at once.
 type link struct {
 	sess *session
 	peer *Peer
@@ -49,6 +49,7 @@ type link struct {
 	line       *line       // the reader's; nil as long as no exchange was ordered
 	takesBytes bool        // the reader's: whether the last body was wanted as it came
 	left       bool        // the reader's: the other side has left
+	arrived    *arrival    // the reader's; nil while it is idle
 	readEnded  atomic.Bool // as those above: nothing more will be read
 
 	mu      sync.Mutex    // protects following
@@ -57,9 +58,6 @@ type link struct {
 	cause   error         // why, unless it was asked for
 	pullCtx *linkContext  // nil as long as nobody has asked for it
 	pushCtx *linkContext
-
-	_ [40]byte // makes it whole cache lines, and so it begins with one
-
 }
 
 func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
@@ -299,6 +297,7 @@ func (l *link) startDrain(ctx context.Context, cancel context.CancelFunc) {
 // end is the reader's last work, when err has told it that nothing more can
 // be read. It returns when the link is over.
 func (l *link) end(err error) {
+	l.releaseArrived() // a hook may have ended the reader in the midst of it
 	l.refuse()
 	l.readEnded.Store(true)
 	l.tell()

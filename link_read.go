@@ -50,7 +50,8 @@ func (l *link) showsInput() bool {
 // arrival is what a reader that is not idle has in hand.
 type arrival struct {
 	packet  socket.Packet // shown to nobody
-	replied []*PullCmd    // finished, but for telling who waits
+	replied [64]*PullCmd  // the first n are finished, but for telling who waits
+	n       int
 }
 
 var arrivals = sync.Pool{New: func() any { return new(arrival) }}
@@ -59,26 +60,40 @@ var arrivals = sync.Pool{New: func() any { return new(arrival) }}
 // that what they send next leaves in one write. One at a time, another processor
 // would take each to a write of its own.
 func (a *arrival) wake() {
-	for _, cmd := range a.replied {
+	for i, cmd := range a.replied[:a.n] {
+		a.replied[i] = nil
 		cmd.finished()
 	}
-	clear(a.replied)
-	a.replied = a.replied[:0]
+	a.n = 0
+}
+
+// add leaves it to wake to tell who waits for cmd.
+func (a *arrival) add(cmd *PullCmd) {
+	a.replied[a.n] = cmd
+	if a.n++; a.n == len(a.replied) {
+		a.wake()
+	}
 }
 
 // readArrived reads one packet, and then those that have arrived as a whole
 // with it.
 func (l *link) readArrived() error {
-	a := arrivals.Get().(*arrival)
-	defer a.release() // also when a hook ends the goroutine
-	err := l.readPacket(&a.packet, nil, a)
+	l.arrived = arrivals.Get().(*arrival)
+	err := l.readPacket(&l.arrived.packet, nil)
 	for err == nil && l.conn.FrameArrived() && !l.showsInput() {
-		err = l.readPacket(&a.packet, nil, a)
+		err = l.readPacket(&l.arrived.packet, nil)
 	}
+	l.releaseArrived()
 	return err
 }
 
-func (a *arrival) release() {
+// releaseArrived gives up what the reader has in hand, if anything.
+func (l *link) releaseArrived() {
+	a := l.arrived
+	if a == nil {
+		return
+	}
+	l.arrived = nil
 	a.wake()
 	a.packet.Reset()
 	arrivals.Put(a)
@@ -92,18 +107,18 @@ func (l *link) readShown() error {
 		l.abort(err)
 		return err
 	}
-	return l.readPacket(&c.input, c, nil)
+	return l.readPacket(&c.input, c)
 }
 
-// readPacket reads a packet into p, which is that of c or of a, and passes it
-// on.
-func (l *link) readPacket(p *socket.Packet, c *handlerCtx, a *arrival) error {
+// readPacket reads a packet into p, which is that of c if there is one, and
+// passes it on.
+func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
 	p.HoldBody()
 	p.OwnBody(l.takesBytes)
 	if err := l.conn.ReadPacket(p); err != nil {
 		return err
 	}
-	err := l.handle(p, c, a)
+	err := l.handle(p, c)
 	if err != nil {
 		l.abort(err)
 	}
@@ -112,9 +127,9 @@ func (l *link) readPacket(p *socket.Packet, c *handlerCtx, a *arrival) error {
 
 // handle passes a packet on to who handles it. It takes the packet over, and c
 // if there is one. An error closes the link.
-func (l *link) handle(p *socket.Packet, c *handlerCtx, a *arrival) error {
-	if p.Ptype() != TypeReply && a != nil {
-		a.wake() // what follows may take time
+func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
+	if p.Ptype() != TypeReply && l.arrived != nil {
+		l.arrived.wake() // what follows may take time
 	}
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
 		return unknownType(p.Ptype())
@@ -128,7 +143,7 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx, a *arrival) error {
 	case TypePush:
 		return l.handlePush(l.contextFor(p, c))
 	case TypeReply:
-		l.handleReply(p, a)
+		l.handleReply(p)
 	case TypePing:
 		l.queueControl(TypePong, p.Seq())
 	case TypeGoAway:
@@ -151,7 +166,7 @@ func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
 	return c
 }
 
-func (l *link) handleReply(p *socket.Packet, a *arrival) {
+func (l *link) handleReply(p *socket.Packet) {
 	cmd := l.pending.remove(p.Seq())
 	if cmd == nil {
 		l.dropReply(p)
@@ -160,21 +175,33 @@ func (l *link) handleReply(p *socket.Packet, a *arrival) {
 	l.settle()
 	l.expect(cmd.takesBytes)
 	cmd.take(p)
+	if !cmd.unseen && l.peer.plugins.readsReplies() {
+		l.showReply(cmd)
+		return
+	}
+	l.finishPull(cmd)
+}
+
+// showReply shows a reply to the hooks, which may end the goroutine.
+func (l *link) showReply(cmd *PullCmd) {
 	returned := false
 	defer func() {
 		if !returned {
 			cmd.rerr = hookGone("PostReadReplyHeader")
 		}
-		if a == nil {
-			cmd.finished()
-		} else {
-			a.replied = append(a.replied, cmd)
-		}
+		l.finishPull(cmd)
 	}()
-	if !cmd.unseen {
-		cmd.rerr = l.peer.plugins.PostReadReplyHeader(cmd)
-	}
+	cmd.rerr = l.peer.plugins.PostReadReplyHeader(cmd)
 	returned = true
+}
+
+// finishPull finishes a pull whose reply has come, at once or soon.
+func (l *link) finishPull(cmd *PullCmd) {
+	if l.arrived == nil {
+		cmd.finished()
+		return
+	}
+	l.arrived.add(cmd)
 }
 
 // expect notes whether a body was wanted as it came: the next one will be too.

@@ -169,11 +169,15 @@ func (r *Router) Handlers() []*Handler {
 // route finds the handler of c. other is the router of the other kind, by
 // which it can tell a wrong kind from a wrong path.
 func (r *Router) route(c *handlerCtx, other *Router) (*Handler, *Rerror) {
-	uri := c.input.Uri()
 	t := r.routes.load()
-	if h := t.known[uri]; h != nil && h.isPlain {
+	if h := t.known[c.input.Uri()]; h != nil && h.isPlain {
 		return h, nil
 	}
+	return r.routeParsed(t, c.input.Uri(), other)
+}
+
+// routeParsed is route for a URI that is not simply the path of a handler.
+func (r *Router) routeParsed(t *routeTable, uri string, other *Router) (*Handler, *Rerror) {
 	at, _, err := splitURI(uri)
 	if err != nil {
 		return nil, NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())

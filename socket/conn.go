@@ -49,8 +49,8 @@ const (
 // kernel for all, in as few calls as it can. No goroutine belongs to a Conn.
 // While it waits for bytes, a TCP or unix Conn holds no buffer.
 //
-// Its fields are in groups of whole cache lines, by who changes them: several
-// processors use a busy Conn at once.
+// Its fields are in groups, by who changes them: several processors use a busy
+// Conn at once.
 type Conn struct {
 	conn       net.Conn
 	opt        Options
@@ -62,7 +62,6 @@ type Conn struct {
 	usual        atomic.Int32 // about the size of frames: see sizeHint
 	readTimeout  atomic.Int64
 	writeTimeout atomic.Int64
-	_            [8]byte
 
 	in inbox
 
@@ -73,7 +72,6 @@ type Conn struct {
 	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
 
 	out outbox
-	_   [32]byte // makes it whole cache lines, and so it begins with one
 }
 
 // ownValues are what a user keeps on a Conn.
@@ -299,6 +297,11 @@ func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, 
 			return target, false, err
 		}
 	}
+	return c.queueEncoded(ctx, p, how)
+}
+
+// queueEncoded is queuePacket for a packet that has yet to be encoded.
+func (c *Conn) queueEncoded(ctx context.Context, p *Packet, how patience) (target uint64, flush bool, err error) {
 	appender, ok := c.proto.(FrameAppender)
 	if !ok {
 		return c.stagePacket(ctx, p, how)

@@ -237,6 +237,10 @@ func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
 		return true, err
 	}
 	f.conn.in.take(int(size))
+	if p.hold { // as UnmarshalBody does; without its frame the reader's stack stays small
+		p.keepBody(body)
+		return true, nil
+	}
 	return true, p.UnmarshalBody(body)
 }
 

@@ -230,21 +230,25 @@ const maxGathered = 4 << 10
 // as much as is written at once. mu is held.
 func (o *outbox) chunk(n int) *buffer {
 	last := len(o.queue) - 1
-	if !o.open || len(o.queue[last].B)+n > writeChunk {
-		b := getBuffer(max(n, int(o.batch)))
-		o.push(b)
+	switch {
+	case !o.open || len(o.queue[last].B)+n > writeChunk:
+		o.push(getBuffer(max(n, int(o.batch))))
 		o.open = true
-		return b
+		last++
+	case len(o.queue[last].B)+n > cap(o.queue[last].B):
+		o.growChunk(n)
 	}
+	return o.queue[last]
+}
+
+// growChunk makes room for n bytes in the chunk at the queue's end. mu is held.
+func (o *outbox) growChunk(n int) {
+	last := len(o.queue) - 1
 	b := o.queue[last]
-	if len(b.B)+n > cap(b.B) {
-		grown := getBuffer(min(max(4*len(b.B), len(b.B)+n), writeChunk))
-		grown.B = append(grown.B, b.B...)
-		putBuffer(b)
-		b = grown
-		o.queue[last] = b
-	}
-	return b
+	grown := getBuffer(min(max(4*len(b.B), len(b.B)+n), writeChunk))
+	grown.B = append(grown.B, b.B...)
+	putBuffer(b)
+	o.queue[last] = grown
 }
 
 // push adds a buffer to the queue. mu is held.
