@@ -89,13 +89,14 @@ func (c *handlerCtx) logExchange(rerr *Rerror, out *socket.Packet) {
 	if !c.link.peer.observes {
 		return
 	}
-	line := exchangeLine{kind: "handled push", sess: c.link.sess, packet: &c.input, rerr: rerr, cost: sinceStart() - c.more.start, in: &c.input, out: out}
+	more := c.needMore()
+	line := exchangeLine{kind: "handled push", sess: c.link.sess, packet: &c.input, rerr: rerr, cost: sinceStart() - more.start, in: &c.input, out: out}
 	if out != nil {
 		line.kind = "handled pull"
 	}
 	if c.link.peer.cfg.PrintBody {
-		if c.more.printed != nil {
-			line.printedBodies = *c.more.printed
+		if more.printed != nil {
+			line.printedBodies = *more.printed
 		}
 		if out != nil {
 			line.printedBodies.out = outText(out)

@@ -3,6 +3,7 @@ package tp
 import (
 	"context"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/henrylee2cn/goutil"
@@ -24,7 +25,7 @@ type handlerCtx struct {
 
 	bytes []byte // the args of a handler that takes them encoded
 	uri   string // as received; Input().Uri() may have been rewritten
-	more  *handlerMore
+	more  atomic.Pointer[handlerMore]
 }
 
 // handlerMore is what few handlers need.
@@ -37,11 +38,13 @@ type handlerMore struct {
 	printed *printedBodies
 }
 
+// needMore may be called beside Context: a handler's goroutine waits for that.
 func (c *handlerCtx) needMore() *handlerMore {
-	if c.more == nil {
-		c.more = new(handlerMore)
+	if more := c.more.Load(); more != nil {
+		return more
 	}
-	return c.more
+	c.more.CompareAndSwap(nil, new(handlerMore))
+	return c.more.Load()
 }
 
 // parsedQuery is a query, parsed.
@@ -148,9 +151,10 @@ func (c *handlerCtx) Output() *socket.Packet {
 
 // Context returns the context of the exchange.
 func (c *handlerCtx) Context() context.Context {
+	more := c.more.Load()
 	switch {
-	case c.more != nil && c.more.ctx != nil:
-		return c.more.ctx
+	case more != nil && more.ctx != nil:
+		return more.ctx
 	case c.input.Ptype() == TypePush:
 		return c.link.contextOf(&c.link.pushCtx)
 	}

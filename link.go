@@ -118,8 +118,8 @@ func (l *link) send(p *socket.Packet) error {
 }
 
 // sendFromWorker is send for a worker of the pool. Others may run handlers whose
-// replies could leave in the same write, so it is written after the tasks that
-// wait already: with them, not one by one by whichever processor is free.
+// replies could leave in the same write, so it is written after tasks that wait
+// already: with their replies, not one by one by whichever processor is free.
 func (l *link) sendFromWorker(p *socket.Packet) error {
 	sent := l.caps.announce(p)
 	flush, err := l.conn.QueuePacketUnflushed(p)
@@ -128,7 +128,7 @@ func (l *link) sendFromWorker(p *socket.Packet) error {
 	case l.conn.WritesAlone():
 		(*linkFlush)(l).run()
 	default:
-		l.peer.pool.mustStart((*linkFlush)(l))
+		l.peer.pool.startBehind((*linkFlush)(l))
 	}
 	sent(err)
 	return err
@@ -139,7 +139,7 @@ type linkFlush link
 
 func (f *linkFlush) run() {
 	if f.conn.WriteQueued() {
-		f.peer.pool.mustStart(f)
+		f.peer.pool.startBehind(f)
 	}
 }
 

@@ -87,6 +87,15 @@ func (l *link) readArrived() error {
 	return err
 }
 
+// wakeArrived wakes those whose replies have come. It must be called before
+// anything that may take time, above all code of the user: their own deadlines do
+// not help them any more.
+func (l *link) wakeArrived() {
+	if l.arrived != nil {
+		l.arrived.wake()
+	}
+}
+
 // releaseArrived gives up what the reader has in hand, if anything.
 func (l *link) releaseArrived() {
 	a := l.arrived
@@ -128,8 +137,8 @@ func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
 // handle passes a packet on to who handles it. It takes the packet over, and c
 // if there is one. An error closes the link.
 func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
-	if p.Ptype() != TypeReply && l.arrived != nil {
-		l.arrived.wake() // what follows may take time
+	if p.Ptype() != TypeReply {
+		l.wakeArrived() // what follows may take time
 	}
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
 		return unknownType(p.Ptype())
@@ -184,6 +193,7 @@ func (l *link) handleReply(p *socket.Packet) {
 
 // showReply shows a reply to the hooks, which may end the goroutine.
 func (l *link) showReply(cmd *PullCmd) {
+	l.wakeArrived() // no other pull has to wait for them
 	returned := false
 	defer func() {
 		if !returned {
@@ -212,6 +222,7 @@ func (l *link) expect(bytes bool) {
 }
 
 func (l *link) dropReply(p *socket.Packet) {
+	l.wakeArrived() // the logger may be slow
 	l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
 	p.ReleaseBody()
 }

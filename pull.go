@@ -240,15 +240,15 @@ func (c *PullCmd) launch() (launched bool) {
 	if c.rerr = c.plugins().PreWritePull(c); c.rerr != nil {
 		return false
 	}
+	if c.sess.peer.cfg.PrintBody {
+		c.needMore().printed.out = outText(&c.output)
+	}
 	if rerr := l.pending.add(c); rerr != nil {
 		c.rerr = rerr
 		return false
 	}
 	// From here on c.rerr belongs to whoever removes c from there.
 	l.wakeReader()
-	if c.sess.peer.cfg.PrintBody {
-		c.needMore().printed.out = outText(&c.output)
-	}
 	sent := false
 	defer func() {
 		if !sent && l.pending.remove(c.seq) == c { // the codec of the args ended the goroutine

@@ -87,13 +87,33 @@ func (p *workerPool) start(t task) bool { return p.startOn(t, true) }
 // drain, to work off a line, to finish a GoPull. It goes beyond the limit.
 func (p *workerPool) mustStart(t task) { p.startOn(t, false) }
 
+// startBehind is mustStart for a task that gains from being run behind those
+// that wait already, but only the first few of them.
+func (p *workerPool) startBehind(t task) {
+	p.mu.Lock()
+	p.takeSlot(false)
+	p.tasks.pushBehind(t)
+	p.wakeOne()
+}
+
 func (p *workerPool) startOn(t task, limited bool) bool {
 	p.mu.Lock()
-	free := p.slots - p.running - p.tasks.n
+	if !p.takeSlot(limited) {
+		p.mu.Unlock()
+		return false
+	}
+	p.tasks.push(t)
+	p.wakeOne()
+	return true
+}
+
+// takeSlot takes a slot for a task that is about to be queued, unless there would
+// be too many. mu is held.
+func (p *workerPool) takeSlot(limited bool) bool {
+	free := p.slots - p.running - p.tasks.len()
 	if free == 0 {
 		if !addGoroutine() {
 			if limited {
-				p.mu.Unlock()
 				return false
 			}
 			goroutineLimit.running.Add(1)
@@ -102,19 +122,22 @@ func (p *workerPool) startOn(t task, limited bool) bool {
 		free = 1
 	}
 	p.spare = min(p.spare, free-1)
-	p.tasks.push(t)
+	return true
+}
+
+// wakeOne sees to it that a worker looks for tasks. It unlocks mu.
+func (p *workerPool) wakeOne() {
 	wake := p.lookout()
 	p.mu.Unlock()
 	if wake != nil {
 		wake.wake <- true // it has room for one and is empty
 	}
-	return true
 }
 
 // lookout sees to it that a worker looks for tasks if there are any. What it
 // returns is to be woken. mu is held.
 func (p *workerPool) lookout() *worker {
-	if p.looking || p.tasks.n == 0 {
+	if p.looking || p.tasks.len() == 0 {
 		return nil
 	}
 	p.looking = true
@@ -142,7 +165,7 @@ func (p *workerPool) work(w *worker) {
 	p.mu.Lock()
 	p.looking = false
 	for {
-		if p.tasks.n == 0 {
+		if p.tasks.len() == 0 {
 			if !p.park(w) {
 				p.leave()
 				p.mu.Unlock()
@@ -184,7 +207,7 @@ func (p *workerPool) leave() {
 
 // settle tells when all is quiet. mu is held.
 func (p *workerPool) settle() {
-	if p.running == 0 && p.tasks.n == 0 {
+	if p.running == 0 && p.tasks.len() == 0 {
 		p.allQuiet.Tell()
 	}
 }
@@ -213,7 +236,7 @@ func (p *workerPool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shrink(p.spare)
-	p.spare = p.slots - p.running - p.tasks.n
+	p.spare = p.slots - p.running - p.tasks.len()
 	if p.stopped || p.slots == 0 {
 		p.sweeper = nil
 		return
@@ -224,7 +247,7 @@ func (p *workerPool) sweep() {
 // shrink gives up at most n slots that are free: first those whose goroutines
 // have been idle for longest, then those that have none. mu is held.
 func (p *workerPool) shrink(n int) {
-	taken := p.tasks.n
+	taken := p.tasks.len()
 	if p.looking {
 		taken = max(taken, 1) // that of the worker which looks
 	}
@@ -254,7 +277,7 @@ func (p *workerPool) stop() {
 func (p *workerPool) wait(done <-chan struct{}) bool {
 	for {
 		p.mu.Lock()
-		if p.running == 0 && p.tasks.n == 0 {
+		if p.running == 0 && p.tasks.len() == 0 {
 			p.mu.Unlock()
 			return true
 		}
@@ -268,36 +291,73 @@ func (p *workerPool) wait(done <-chan struct{}) bool {
 	}
 }
 
-// taskQueue is a queue of tasks, first in, first out.
+// taskQueue is a queue of tasks, first in, first out, but for those that are to
+// wait for others that came before them.
 type taskQueue struct {
-	ring []task // its length is a power of two, or 0
-	head int
-	n    int
+	ring  ring[task]
+	late  ring[lateTask]
+	begun uint64 // how many were taken out of ring
+}
+
+// lateTask is a task that runs when begun has reached a number, or nothing else
+// waits.
+type lateTask struct {
+	task
+	after uint64
+}
+
+// behind is how many tasks at most are begun before one that waits for them: about
+// as many replies as are worth a write, few enough that one which is ready need
+// not wait for the handlers of all who came before.
+const behind = 16
+
+func (q *taskQueue) len() int { return q.ring.n + q.late.n }
+
+func (q *taskQueue) push(t task) { q.ring.push(t) }
+
+func (q *taskQueue) pushBehind(t task) { q.late.push(lateTask{t, q.begun + behind}) }
+
+func (q *taskQueue) pop() task {
+	if q.late.n > 0 && (q.ring.n == 0 || q.late.first().after <= q.begun) {
+		return q.late.pop().task
+	}
+	q.begun++
+	return q.ring.pop()
+}
+
+// ring is a queue.
+type ring[T any] struct {
+	places []T // as many as a power of two, or none
+	head   int
+	n      int
 }
 
 // maxIdleRing is how many places an empty queue keeps.
 const maxIdleRing = 1024
 
-func (q *taskQueue) push(t task) {
-	if q.n == len(q.ring) {
-		ring := make([]task, max(2*q.n, 16))
-		n := copy(ring, q.ring[q.head:])
-		copy(ring[n:], q.ring[:q.head])
-		q.ring, q.head = ring, 0
+func (r *ring[T]) push(v T) {
+	if r.n == len(r.places) {
+		places := make([]T, max(2*r.n, 16))
+		n := copy(places, r.places[r.head:])
+		copy(places[n:], r.places[:r.head])
+		r.places, r.head = places, 0
 	}
-	q.ring[(q.head+q.n)&(len(q.ring)-1)] = t
-	q.n++
+	r.places[(r.head+r.n)&(len(r.places)-1)] = v
+	r.n++
 }
 
-func (q *taskQueue) pop() task {
-	t := q.ring[q.head]
-	q.ring[q.head] = nil
-	q.head = (q.head + 1) & (len(q.ring) - 1)
-	q.n--
-	if q.n == 0 && len(q.ring) > maxIdleRing {
-		q.ring, q.head = nil, 0
+func (r *ring[T]) first() *T { return &r.places[r.head] }
+
+func (r *ring[T]) pop() T {
+	var none T
+	v := r.places[r.head]
+	r.places[r.head] = none
+	r.head = (r.head + 1) & (len(r.places) - 1)
+	r.n--
+	if r.n == 0 && len(r.places) > maxIdleRing {
+		r.places, r.head = nil, 0
 	}
-	return t
+	return v
 }
 
 // funcTask runs a function and survives its panic.

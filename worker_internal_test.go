@@ -2,6 +2,7 @@ package tp
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,5 +50,39 @@ func TestWorkerSlots(t *testing.T) {
 func endUnless(goOn bool) {
 	if !goOn {
 		runtime.Goexit()
+	}
+}
+
+// A task that is to run behind others waits for 16 of them at most.
+func TestTaskQueueBehind(t *testing.T) {
+	var q taskQueue
+	var ran []int
+	add := func(n int) { q.push(funcTask(func() { ran = append(ran, n) })) }
+	behind := func(n int) { q.pushBehind(funcTask(func() { ran = append(ran, n) })) }
+	runAll := func() (order []int) {
+		for q.len() > 0 {
+			q.pop().run()
+		}
+		order, ran = ran, nil
+		return order
+	}
+	for i := range 20 {
+		add(i)
+	}
+	behind(100)
+	behind(101)
+	want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 100, 101, 16, 17, 18, 19}
+	if got := runAll(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	add(0)
+	behind(100)
+	add(1)
+	if got := runAll(); !slices.Equal(got, []int{0, 1, 100}) {
+		t.Errorf("got %v", got)
+	}
+	behind(100)
+	if got := runAll(); !slices.Equal(got, []int{100}) {
+		t.Errorf("got %v", got)
 	}
 }

@@ -30,7 +30,8 @@ const (
 type buffer struct {
 	B      []byte
 	shared bool          // it is not pooled, and nobody writes to it: see Frame
-	done   chan struct{} // of a shared one, may be nil; closed when it is needed no more
+	done   chan struct{} // of a lent one; closed when it is needed no more
+	sent   bool          // of a lent one: the kernel has it
 }
 
 var (
@@ -44,6 +45,14 @@ func getBuffer(n int) *buffer {
 		return getClass(class)
 	}
 	return &buffer{B: make([]byte, 0, n)}
+}
+
+// release is putBuffer for a flusher.
+func (b *buffer) release(sent bool) {
+	if b.done != nil {
+		b.sent = sent
+	}
+	putBuffer(b)
 }
 
 func getClass(class int) *buffer {

@@ -276,25 +276,26 @@ func (c *Conn) QueuePacketNoWait(p *Packet) error {
 
 // QueuePacketUnflushed is QueuePacket that does not write: if flush is true, the
 // caller must see to it that WriteQueued or FlushSoon is called. Until then the
-// frame leaves only if others write too.
+// frame leaves only if others write too. A large body that QueuePacket does not
+// copy is written all the same.
 func (c *Conn) QueuePacketUnflushed(p *Packet) (flush bool, err error) {
 	_, flush, err = c.queuePacket(p, leavesFlush)
 	return flush, err
 }
 
-// queuePacket leaves flushing to the caller if how says so.
+// queuePacket leaves flushing to the caller if how says so. The target is 0 if
+// the kernel has the frame already.
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
 	p.limit = c.opt.PacketLimit
 	ctx := p.Context()
 	if body, plain := c.plainBody(p); plain {
 		n := fastPrefix + fastFixed + len(p.uri) + len(body)
 		switch {
-		case n <= min(maxGathered, int(p.SizeLimit())) && !p.HasMeta():
+		case uint64(n) <= min(maxGathered, uint64(p.SizeLimit())) && !p.HasMeta():
 			target, flush, err = c.out.commitBytes(c, ctx, p, n, how)
 			return target, c.flushUnless(flush, ctx, how), err
 		case n > writeChunk && how.waitsForRoom() && ctx.Done() == nil:
-			target, err = c.writeLarge(p, body)
-			return target, false, err
+			return 0, false, c.writeLarge(p, body)
 		}
 	}
 	return c.queueEncoded(ctx, p, how)
@@ -317,23 +318,26 @@ func (c *Conn) queueEncoded(ctx context.Context, p *Packet, how patience) (targe
 
 // writeLarge is queuePacket for a packet whose body is large and encoded. It does
 // not copy the body, which is the user's: it returns when that is not needed any
-// more.
-func (c *Conn) writeLarge(p *Packet, body []byte) (target uint64, err error) {
+// more, since the kernel has it or the Conn has failed.
+func (c *Conn) writeLarge(p *Packet, body []byte) (err error) {
 	header := getBuffer(frameOverhead + len(p.uri))
 	if header.B, err = appendFrameHeader(header.B, p, len(body)); err != nil {
 		putBuffer(header)
-		return 0, packError(err)
+		return packError(err)
 	}
 	lent := &buffer{B: body, shared: true, done: make(chan struct{})}
-	target, flusher, err := c.out.commitLarge(c, header, lent)
+	flusher, err := c.out.commitLarge(c, header, lent)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if flusher {
 		c.flush(flushRounds)
 	}
 	<-lent.done
-	return target, c.out.failure()
+	if lent.sent {
+		return nil
+	}
+	return c.out.failure()
 }
 
 // plainBody returns the body of a packet if FastProto will send it as it is: it

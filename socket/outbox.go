@@ -120,20 +120,20 @@ func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how
 
 // commitLarge is commit for a frame in two parts, of which the second is not
 // pooled.
-func (o *outbox) commitLarge(c *Conn, header, body *buffer) (target uint64, flusher bool, err error) {
+func (o *outbox) commitLarge(c *Conn, header, body *buffer) (flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.refusal() != nil || !o.fits(c, mayWait) {
 		if err := o.admitLater(c, nil, mayWait); err != nil {
 			putBuffer(header)
-			return 0, false, err
+			return false, err
 		}
 	}
 	n := len(header.B) + len(body.B)
 	o.gather(header)
 	o.push(body)
-	target, flusher = o.count(c, n, mayWait)
-	return target, flusher, nil
+	_, flusher = o.count(c, n, mayWait)
+	return flusher, nil
 }
 
 // failure returns what has ended the outbox, if it has failed.
@@ -205,14 +205,15 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 }
 
 // gather puts the frame at the queue's end: a small one into the chunk that is
-// there, a large one or the only one as it is. mu is held.
+// there; a large one as it is, and one that is the first, if it is shared or about
+// all that was there at the last flushes. mu is held.
 func (o *outbox) gather(frame *buffer) {
 	n := len(frame.B)
 	if n > maxGathered {
 		o.push(frame)
 		return
 	}
-	if len(o.queue) == 0 && 2*n >= int(o.batch) {
+	if len(o.queue) == 0 && (frame.shared || 2*n >= int(o.batch)) {
 		o.push(frame)
 		o.open = true
 		return

@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 )
 
 func tcpPair(t *testing.T) (a, b net.Conn) {
@@ -214,4 +216,85 @@ func TestEmptyWriteLeavesFrameAlone(t *testing.T) {
 		}()
 	}
 	wg.Wait()
+}
+
+// A body that was lent is not held by the list that it was in, when another part
+// of that list was handed over.
+func TestLentBodyIsLetGo(t *testing.T) {
+	a, b := tcpPair(t)
+	c := NewConn(a, Options{QueueLimit: 64 << 20})
+	defer c.Close()
+	if flush, err := c.QueuePacketUnflushed(NewPacket(WithUri("/a"))); !flush || err != nil {
+		t.Fatal(flush, err)
+	}
+	batch := c.out.begin() // now there is a flusher, as in WriteQueued
+	queued := func(n int) {
+		for c.Queued() < n {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	var all sync.WaitGroup
+	var body weak.Pointer[[100 << 10]byte]
+	all.Go(func() {
+		lent := new([100 << 10]byte)
+		body = weak.Make(lent)
+		if err := c.QueuePacket(NewPacket(WithBody(lent[:]))); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(100 << 10)
+	all.Go(func() {
+		if err := c.QueuePacket(NewPacket(WithBody(make([]byte, 8<<20)))); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(8 << 20)
+	if !c.out.leave(batch, c.writeBatch(batch, 0)) {
+		t.Fatal("there is no more")
+	}
+	c.FlushSoon() // the kernel takes the first body, and a part of the second
+	all.Go(func() { _, _ = io.Copy(io.Discard, b) })
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	all.Wait()
+	for range 5 {
+		runtime.GC()
+	}
+	if body.Value() != nil {
+		t.Error("the Conn holds a body whose writer has returned")
+	}
+	runtime.KeepAlive(c)
+}
+
+// One frame for many Conns is not copied for those that were once busy.
+func TestFrameIsNotCopied(t *testing.T) {
+	a, b := tcpPair(t)
+	c := NewConn(a, Options{})
+	defer c.Close()
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = io.Copy(io.Discard, b) })
+	for range 2000 {
+		if _, err := c.QueuePacketUnflushed(NewPacket(WithUri("/0123456789"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.WriteQueued()
+	f, err := NewFrame(NewPacket(WithBody(make([]byte, 1000))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.QueueFrame(f); err != nil {
+		t.Fatal(err)
+	}
+	c.out.mu.Lock()
+	first := c.out.queue[0]
+	c.out.mu.Unlock()
+	if first != f.buf {
+		t.Errorf("it was copied into %d bytes", cap(first.B))
+	}
+	c.WriteQueued()
+	c.Close()
+	all.Wait()
 }

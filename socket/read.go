@@ -76,11 +76,12 @@ func (c *Conn) Await() error {
 // for the goroutine that reads.
 func (c *Conn) Arrived() bool { return len(c.in.unread()) > 0 }
 
-// FrameArrived reports whether a whole frame of FastProto lies ready, so that
-// ReadPacket will not wait. It is for the goroutine that reads.
+// FrameArrived reports whether a whole frame of FastProto without filters lies
+// ready, so that ReadPacket will neither wait nor run code of the user to read a
+// body that is to be held. It is for the goroutine that reads.
 func (c *Conn) FrameArrived() bool {
 	b := c.in.unread()
-	return c.unbuffered && len(b) >= 4 && uint64(binary.BigEndian.Uint32(b)) <= uint64(len(b))
+	return c.unbuffered && len(b) >= fastPrefix && b[5] == 0 && uint64(binary.BigEndian.Uint32(b)) <= uint64(len(b))
 }
 
 // lookAhead returns what has arrived and is unread, and waits if that is nothing.

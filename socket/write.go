@@ -43,35 +43,39 @@ func (c *Conn) flushFor(ctx context.Context, how patience) {
 		return
 	}
 	if ctx != nil && ctx.Done() != nil {
-		c.letOthersAdd()
+		if !c.WritesAlone() {
+			runtime.Gosched() // as flush does
+		}
 		c.flushNoWait()
 		return
 	}
 	c.flush(flushRounds)
 }
 
-// letOthersAdd yields before a flush to others that are ready to run, and may
-// have something to send: one write for all of them is 2.3 times as fast as one
-// each. Who has been alone for long will be again.
-func (c *Conn) letOthersAdd() {
-	if !c.WritesAlone() {
-		runtime.Gosched()
-	}
-}
-
 // flush is the flusher's loop, for at most the given rounds; then another
 // goroutine goes on, so that no caller writes for others for ever.
+//
+// Before each write it yields to others that are ready to run, and may have
+// something to send: one write for all of them is 2.3 times as fast as one each.
+// Who has been alone for long will be again.
 func (c *Conn) flush(rounds int) {
 	var batch []*buffer
 	n := 0
 	for ; rounds > 0; rounds-- {
-		c.letOthersAdd()
+		if !c.WritesAlone() {
+			if n > 0 {
+				c.out.wrote(n)
+				n = 0
+			}
+			runtime.Gosched()
+		}
 		if batch = c.out.take(batch, n); batch == nil {
 			return
 		}
 		n = c.writeBatch(batch, 0)
 	}
-	c.opt.Go(func() { c.flushAll(batch, n) })
+	c.out.wrote(n)
+	c.opt.Go(func() { c.flushAll(batch, 0) })
 }
 
 // flushAll is flush until the queue is empty, after a batch of which the last n
@@ -120,7 +124,7 @@ func (c *Conn) writeBatch(batch []*buffer, from int) (uncounted int) {
 			b = b[n:]
 		}
 		from = 0
-		putBuffer(buf)
+		buf.release(!failed)
 	}
 	return uncounted
 }
@@ -219,7 +223,8 @@ func (c *Conn) writeNoWait(batch []*buffer) {
 				return
 			}
 		}
-		putBuffer(buf)
+		batch[i] = nil // the rest of the list may be handed over, and kept
+		buf.release(true)
 	}
 	if batch = c.out.take(batch, 0); batch != nil {
 		c.handOver(batch, 0)

@@ -668,3 +668,33 @@ func TestWriteQueued(t *testing.T) {
 		equal(t, "nothing is there", c.WriteQueued(), false)
 	})
 }
+
+// takesAll is a conn whose kernel takes all, and that calls then when it has a
+// number of bytes.
+type takesAll struct {
+	net.Conn
+	left int
+	then func()
+}
+
+func (s *takesAll) Write(b []byte) (int, error) {
+	if s.left -= len(b); s.left <= 0 {
+		s.then()
+	}
+	return len(b), nil
+}
+
+// What the kernel has was written, also if the Conn is closed at that moment: by
+// the reader, for example, whom the other side's answer told to.
+func TestWriteThenClose(t *testing.T) {
+	for _, n := range []int{60 << 10, 100 << 10} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			a, b := net.Pipe()
+			defer b.Close()
+			s := &takesAll{Conn: a, left: n + 24}
+			c := socket.NewConn(s, socket.Options{})
+			s.then = func() { c.Close() }
+			noError(t, c.WritePacket(socket.NewPacket(socket.WithBody(make([]byte, n)))))
+		})
+	}
+}
