@@ -243,3 +243,30 @@ func TestReadHeldBodyPinsLittle(t *testing.T) {
 		}
 	}
 }
+
+// FrameArrived is true only of what ReadPacket reads without waiting, and without
+// a filter of the user.
+func TestFrameArrived(t *testing.T) {
+	whole := pack(t, socket.NewPacket(socket.WithUri("/whole")))
+	for _, kind := range connKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			for _, test := range []struct {
+				name string
+				next []byte
+				want bool
+			}{
+				{"nothing", nil, false},
+				{"a frame", whole, true},
+				{"a frame and more", append(whole[:len(whole):len(whole)], 0), true},
+				{"all but the last byte", whole[:len(whole)-1], false},
+				{"the size", whole[:4], false},
+				{"a frame with filters", pack(t, socket.NewPacket(socket.WithXferPipe('g'))), false},
+			} {
+				c, conn := kind.conns(t)
+				go conn.Write(append(whole[:len(whole):len(whole)], test.next...))
+				noError(t, c.ReadPacket(rawPacket()))
+				equal(t, test.name, c.FrameArrived(), test.want)
+			}
+		})
+	}
+}
