@@ -134,7 +134,7 @@ func (f *stuckFilter) OnUnpack(b []byte) ([]byte, error) {
 // Nor for a filter.
 func TestArrivedWhileFilterRuns(t *testing.T) {
 	filter := &stuckFilter{make(chan struct{})}
-	xfer.Reg(filter)
+	xfer.Replace(filter)
 	cli := newPeer(t, tp.PeerConfig{})
 	release := pullTwo(t, dial(t, cli, answerTwo(t, func(seq uint64) *socket.Packet {
 		return answer(seq, socket.WithXferPipe('S'))
