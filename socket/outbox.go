@@ -83,10 +83,7 @@ type outbox struct {
 // reader may want.
 func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, how patience) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
-	if o.refusal() != nil || !o.fits(c, how) {
-		err = o.admitLater(c, ctx, how)
-	}
-	if err == nil {
+	if err = o.admitFrame(c, ctx, how); err == nil {
 		target, flusher = o.append(c, frame, how)
 	}
 	o.mu.Unlock()
@@ -101,11 +98,9 @@ func (o *outbox) commit(c *Conn, ctx context.Context, frame *buffer, how patienc
 // itself, which saves a buffer and a copy.
 func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how patience) (target uint64, flusher bool, err error) {
 	o.mu.Lock()
-	if o.refusal() != nil || !o.fits(c, how) {
-		if err := o.admitLater(c, ctx, how); err != nil {
-			o.mu.Unlock()
-			return 0, false, err
-		}
+	if err := o.admitFrame(c, ctx, how); err != nil {
+		o.mu.Unlock()
+		return 0, false, err
 	}
 	chunk := o.chunk(n)
 	at := len(chunk.B)
@@ -123,11 +118,9 @@ func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how
 func (o *outbox) commitLarge(c *Conn, header, body *buffer) (flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.refusal() != nil || !o.fits(c, mayWait) {
-		if err := o.admitLater(c, nil, mayWait); err != nil {
-			putBuffer(header)
-			return false, err
-		}
+	if err := o.admitFrame(c, nil, mayWait); err != nil {
+		putBuffer(header)
+		return false, err
 	}
 	n := len(header.B) + len(body.B)
 	o.gather(header)
@@ -141,6 +134,15 @@ func (o *outbox) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
+}
+
+// admitFrame is admit for a single wait, which most frames need not: they find
+// room. It is called with mu held, as admit.
+func (o *outbox) admitFrame(c *Conn, ctx context.Context, how patience) error {
+	if o.refusal() == nil && o.fits(c, how) {
+		return nil
+	}
+	return o.admitLater(c, ctx, how)
 }
 
 // admitLater is admit for a frame that finds no room. mu is held.
@@ -428,6 +430,9 @@ func (o *outbox) recycle() {
 
 // wrote counts n bytes that the kernel has taken.
 func (o *outbox) wrote(n int) {
+	if n == 0 {
+		return
+	}
 	o.mu.Lock()
 	o.countWritten(n)
 	o.mu.Unlock()

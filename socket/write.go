@@ -63,10 +63,8 @@ func (c *Conn) flush(rounds int) {
 	n := 0
 	for ; rounds > 0; rounds-- {
 		if !c.WritesAlone() {
-			if n > 0 {
-				c.out.wrote(n)
-				n = 0
-			}
+			c.out.wrote(n)
+			n = 0
 			runtime.Gosched()
 		}
 		if batch = c.out.take(batch, n); batch == nil {
@@ -111,9 +109,7 @@ func (c *Conn) writeBatch(batch []*buffer, from int) (uncounted int) {
 	c.out.due = 0
 	for _, buf := range batch {
 		for b := buf.B[from:]; len(b) > 0 && !failed; {
-			if uncounted > 0 {
-				c.out.wrote(uncounted)
-			}
+			c.out.wrote(uncounted)
 			n, err := c.write(b)
 			uncounted = n
 			if err != nil {
