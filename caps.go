@@ -33,26 +33,32 @@ func (c *capabilities) silent() bool {
 	return !c.saidLaunch.Load() && !c.saidReply.Load() && !c.saidType.Load()
 }
 
-// announce adds the announcement to a pull, push or reply. What it returns must
-// be called with the outcome of sending the packet: it takes the announcement
-// off again, for the meta object may be the user's, and leaves it to a later
-// packet if this one was not sent.
+// announce adds to a pull, push or reply what this side has to announce, and to a
+// pull until when its caller waits. What it returns must be called with the outcome
+// of sending the packet: it takes that off again, for the meta object may be the
+// user's, and leaves the announcement to a later packet if this one was not sent.
 func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
 	said := &c.saidLaunch
 	if p.Ptype() == TypeReply {
 		said = &c.saidReply
 	}
-	if said.Load() || said.Swap(true) {
+	first, timeout := !said.Load() && !said.Swap(true), timeLeft(p)
+	if !first && timeout == 0 {
 		return announced
 	}
 	users := p.Meta()
 	meta := new(utils.Args)
 	users.CopyTo(meta)
-	meta.Set(MetaCapsKey, strconv.Itoa(capControl))
+	if first {
+		meta.Set(MetaCapsKey, strconv.Itoa(capControl))
+	}
+	if timeout > 0 {
+		meta.Set(MetaTimeoutKey, strconv.FormatInt(timeout, 10))
+	}
 	p.SetMeta(meta)
 	return func(err error) {
 		p.SetMeta(users)
-		if err != nil {
+		if err != nil && first {
 			said.Store(false)
 		}
 	}

@@ -61,6 +61,15 @@ type PeerConfig struct {
 	// AcceptTimeout bounds the TLS handshake and the PostAccept hooks of an
 	// accepted connection, each; then it is closed. Default: 5 s.
 	AcceptTimeout time.Duration `yaml:"accept_timeout" json:"accept_timeout" ini:"accept_timeout" comment:"Maximum duration of the TLS handshake and of the PostAccept plugins; ns,µs,ms,s,m,h"`
+	// KeepAliveInterval is after how much silence of the other side it is asked
+	// for a sign of life, with a PING. It is 5 s at least: a PING that comes more
+	// often is refused. The other side must know PING, as this library does, and
+	// teleport v3 did not; for all TCP conns see also socket.SetKeepAlive.
+	// Default: 30 s. Negative: no keep-alive.
+	KeepAliveInterval time.Duration `yaml:"keep_alive_interval" json:"keep_alive_interval" ini:"keep_alive_interval" comment:"Silence after which a sign of life is asked for; ns,µs,ms,s,m,h"`
+	// KeepAliveTimeout is how much longer the silence may last then; then the
+	// connection is closed. Default: 20 s.
+	KeepAliveTimeout time.Duration `yaml:"keep_alive_timeout" json:"keep_alive_timeout" ini:"keep_alive_timeout" comment:"How long to wait for the sign of life; ns,µs,ms,s,m,h"`
 	// PacketSizeLimit is the greatest packet in bytes, read and written.
 	// Default: that of SetReadLimit, 16 MiB.
 	PacketSizeLimit uint32 `yaml:"packet_size_limit" json:"packet_size_limit" ini:"packet_size_limit" comment:"Maximum size of a packet in bytes"`
@@ -119,6 +128,9 @@ func (c *PeerConfig) Validate() error {
 			return fmt.Errorf("tp: PeerConfig.ListenAddrs[%d] = %q is no \"host:port\": %w", i, addr, err)
 		}
 	}
+	if c.KeepAliveInterval > 0 && c.KeepAliveInterval < pingPause {
+		return fmt.Errorf("tp: PeerConfig.KeepAliveInterval = %v: the other side refuses more than one PING in %v", c.KeepAliveInterval, pingPause)
+	}
 	if c.WriteQueueLimit < 0 {
 		return fmt.Errorf("tp: PeerConfig.WriteQueueLimit = %d: it cannot be negative", c.WriteQueueLimit)
 	}
@@ -156,6 +168,8 @@ func (c PeerConfig) withDefaults() PeerConfig {
 		{&c.CloseTimeout, defaultCloseTimeout},
 		{&c.FrameTimeout, defaultFrameTimeout},
 		{&c.AcceptTimeout, defaultAcceptTimeout},
+		{&c.KeepAliveInterval, defaultKeepAliveInterval},
+		{&c.KeepAliveTimeout, defaultKeepAliveTimeout},
 	} {
 		*d.field = orDefault(*d.field, d.standard)
 	}
@@ -206,6 +220,8 @@ type configJSON struct {
 	CloseTimeout        *jsonDuration `json:"close_timeout"`
 	FrameTimeout        *jsonDuration `json:"frame_timeout"`
 	AcceptTimeout       *jsonDuration `json:"accept_timeout"`
+	KeepAliveInterval   *jsonDuration `json:"keep_alive_interval"`
+	KeepAliveTimeout    *jsonDuration `json:"keep_alive_timeout"`
 }
 
 func (c *PeerConfig) forJSON() *configJSON {
@@ -219,6 +235,8 @@ func (c *PeerConfig) forJSON() *configJSON {
 		CloseTimeout:        (*jsonDuration)(&c.CloseTimeout),
 		FrameTimeout:        (*jsonDuration)(&c.FrameTimeout),
 		AcceptTimeout:       (*jsonDuration)(&c.AcceptTimeout),
+		KeepAliveInterval:   (*jsonDuration)(&c.KeepAliveInterval),
+		KeepAliveTimeout:    (*jsonDuration)(&c.KeepAliveTimeout),
 	}
 }
 

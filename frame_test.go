@@ -154,6 +154,16 @@ func (w *wire) sendBytes(b []byte) {
 	}
 }
 
+// nextWithin is next with another bound.
+func (w *wire) nextWithin(d time.Duration) frame {
+	w.t.Helper()
+	_ = w.SetReadDeadline(time.Now().Add(d))
+	if _, err := w.r.Peek(1); err != nil {
+		w.t.Fatalf("read: %v", err)
+	}
+	return w.next()
+}
+
 // nextBytes returns the next frame as it came.
 func (w *wire) nextBytes() ([]byte, error) {
 	_ = w.SetReadDeadline(time.Now().Add(patience))

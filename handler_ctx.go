@@ -26,12 +26,16 @@ type handlerCtx struct {
 	bytes []byte // the args of a handler that takes them encoded
 	uri   string // as received; Input().Uri() may have been rewritten
 	more  atomic.Pointer[handlerMore]
+
+	returned atomic.Bool // the exchange is over
 }
 
 // handlerMore is what few handlers need.
 type handlerMore struct {
-	ctx   context.Context // nil unless it was replaced
-	query *parsedQuery
+	ctx      context.Context // nil unless it was replaced
+	query    *parsedQuery
+	deadline time.Time               // until when the caller of a pull waits; zero is for ever
+	end      atomic.Pointer[pullEnd] // nil as long as nobody has asked for it
 
 	// If exchanges may be logged.
 	start   time.Duration // since processStart
@@ -158,7 +162,7 @@ func (c *handlerCtx) Context() context.Context {
 	case c.input.Ptype() == TypePush:
 		return c.link.contextOf(&c.link.pushCtx)
 	}
-	return c.link.contextOf(&c.link.pullCtx)
+	return c.link.pullContext(c)
 }
 
 // SetContext replaces the context of the exchange.

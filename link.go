@@ -51,6 +51,11 @@ type link struct {
 	left       bool        // the reader's: the other side has left
 	arrived    *arrival    // the reader's; nil while it is idle
 	readEnded  atomic.Bool // as those above: nothing more will be read
+	conduct    *conduct    // the reader's; nil as long as there is nothing to note
+
+	silence silence // the keeper's
+
+	ends atomic.Pointer[pullEnds] // nil as long as no pull of the other side can end early
 
 	mu      sync.Mutex    // protects following
 	news    notice.Notice // what the drainer or a paused reader waits for may have come true
@@ -170,14 +175,28 @@ func (l *link) abortIfFull(err error) {
 	}
 }
 
-// queueControl queues a packet of a type above 3. It never waits. Other failures
-// than want of room end the link by themselves.
-func (l *link) queueControl(ptype byte, seq uint64) {
+// controlPacket returns a packet of a type above 3 that is about to be sent.
+func (l *link) controlPacket(ptype byte, seq uint64) *socket.Packet {
 	p := new(socket.Packet)
 	p.SetPtype(ptype)
 	p.SetSeq(seq)
 	l.caps.saidType.Store(true)
-	l.abortIfFull(l.conn.QueuePacketNoWait(p))
+	return p
+}
+
+// queueControl queues a control packet for the reader. It never waits. Other
+// failures than want of room end the link by themselves.
+func (l *link) queueControl(ptype byte, seq uint64) {
+	l.abortIfFull(l.conn.QueuePacketNoWait(l.controlPacket(ptype, seq)))
+}
+
+// sendControl sends a control packet for anyone but the reader. It never waits: if
+// the queue is full, nothing is sent.
+func (l *link) sendControl(ptype byte, seq uint64) {
+	flush, _ := l.conn.QueuePacketNeverWaiting(l.controlPacket(ptype, seq))
+	if flush {
+		l.peer.pool.mustStart(flushTask{l.conn})
+	}
 }
 
 // begin counts one more handler, or reports that there are too many.

@@ -79,10 +79,12 @@ func (a *arrival) add(cmd *PullCmd) {
 // with it.
 func (l *link) readArrived() error {
 	l.arrived = arrivals.Get().(*arrival)
+	n := 1
 	err := l.readPacket(&l.arrived.packet, nil)
-	for err == nil && l.conn.FrameArrived() && !l.showsInput() {
+	for ; err == nil && l.conn.FrameArrived() && !l.showsInput(); n++ {
 		err = l.readPacket(&l.arrived.packet, nil)
 	}
+	l.conn.CountRead(n)
 	l.releaseArrived()
 	return err
 }
@@ -116,7 +118,9 @@ func (l *link) readShown() error {
 		l.abort(err)
 		return err
 	}
-	return l.readPacket(&c.input, c)
+	err := l.readPacket(&c.input, c)
+	l.conn.CountRead(1)
+	return err
 }
 
 // readPacket reads a packet into p, which is that of c if there is one, and
@@ -152,15 +156,9 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	case TypePush:
 		return l.handlePush(l.contextFor(p, c))
 	case TypeReply:
-		l.handleReply(p)
-	case TypePing:
-		l.queueControl(TypePong, p.Seq())
-	case TypeGoAway:
-		l.away.Store(true)
-		l.settle()
-		l.sess.leave()
+		return l.handleReply(p)
 	}
-	return nil // CANCEL and PONG ask for nothing
+	return l.handleControl(p.Ptype(), p.Seq())
 }
 
 func unknownType(ptype byte) error { return fmt.Errorf("a packet of unknown type %d", ptype) }
@@ -175,20 +173,20 @@ func (l *link) contextFor(p *socket.Packet, c *handlerCtx) *handlerCtx {
 	return c
 }
 
-func (l *link) handleReply(p *socket.Packet) {
+func (l *link) handleReply(p *socket.Packet) error {
 	cmd := l.pending.remove(p.Seq())
 	if cmd == nil {
-		l.dropReply(p)
-		return
+		return l.dropReply(p)
 	}
 	l.settle()
 	l.expect(cmd.takesBytes)
 	cmd.take(p)
 	if !cmd.unseen && l.peer.plugins.readsReplies() {
 		l.showReply(cmd)
-		return
+		return nil
 	}
 	l.finishPull(cmd)
+	return nil
 }
 
 // showReply shows a reply to the hooks, which may end the goroutine.
@@ -221,10 +219,16 @@ func (l *link) expect(bytes bool) {
 	}
 }
 
-func (l *link) dropReply(p *socket.Packet) {
+// dropReply drops a reply to no pull under way: it is late, or comes twice. Each pull
+// that was given up may have one.
+func (l *link) dropReply(p *socket.Packet) error {
 	l.wakeArrived() // the logger may be slow
 	l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
 	p.ReleaseBody()
+	if l.pending.forgive() {
+		return nil
+	}
+	return l.fault("replies to no pull")
 }
 
 // hookGone tells that code of the user has ended its goroutine, as
@@ -235,6 +239,7 @@ func hookGone(where string) *Rerror {
 
 func (l *link) handlePull(c *handlerCtx) error {
 	c.prepare()
+	c.takeTimeout()
 	if !l.begin(true) {
 		l.refusePull(c)
 		return nil
@@ -260,7 +265,7 @@ func (l *link) handlePull(c *handlerCtx) error {
 		return l.order(c)
 	default:
 		if !l.peer.pool.start(c) {
-			l.finish()
+			c.end()
 			l.refusePull(c)
 		}
 	}

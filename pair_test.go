@@ -61,6 +61,15 @@ func dial(t testing.TB, p *tp.Peer, addr string, protoFunc ...socket.ProtoFunc) 
 	return sess
 }
 
+// pipe returns a session of cli with srv in memory, for tests in a bubble of
+// testing/synctest, which cannot wait for sockets.
+func pipe(t testing.TB, srv, cli *tp.Peer) tp.Session {
+	t.Helper()
+	near, far := net.Pipe()
+	srv.ServeConn(near)
+	return cli.ServeConn(far)
+}
+
 // only returns the one session of p, when it is there.
 func only(t testing.TB, p *tp.Peer) (sess tp.Session) {
 	t.Helper()
@@ -145,6 +154,20 @@ func (b *logBook) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// contains reports whether one of the lines has all texts.
+func (b *logBook) contains(texts ...string) bool {
+	for line := range strings.Lines(b.String()) {
+		all := true
+		for _, text := range texts {
+			all = all && strings.Contains(line, text)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *logBook) Printf(format string, args ...interface{})    { b.add("PRINT", format, args) }

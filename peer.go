@@ -36,6 +36,7 @@ type Peer struct {
 	cmds       sync.Pool    // of *PullCmd: see takeCmd
 	readies    sync.Pool    // of chan struct{}: see takeReady
 	hub        sessionHub
+	keeper     *keeper
 	broadcasts atomic.Uint64 // how many pushes were prepared
 
 	// Each exchange changes these, and only reads what lies around them.
@@ -87,6 +88,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 	if err := p.plugins.Add(plugin...); err != nil {
 		panic(err.Error())
 	}
+	p.keeper = newKeeper(p, p.cfg.KeepAliveInterval, p.cfg.KeepAliveTimeout)
 	p.PullRouter = newRouter(p, true)
 	p.PushRouter = newRouter(p, false)
 	process.add(p)
@@ -163,6 +165,7 @@ func (p *Peer) remember(s *session) bool {
 		return false
 	}
 	p.sessions[s] = struct{}{}
+	p.keeper.start()
 	return true
 }
 
@@ -273,6 +276,7 @@ func (p *Peer) awaitGone(ctx context.Context) error {
 
 func (p *Peer) finishShutdown(ctx context.Context) {
 	defer p.pool.stop()
+	defer p.stopKeeper()
 	drained := p.awaitEmpty(ctx.Done())
 	close(p.killed)
 	if drained && p.pool.wait(ctx.Done()) {
@@ -292,6 +296,12 @@ func (p *Peer) finishShutdown(ctx context.Context) {
 	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	p.awaitEmpty(grace.Done())
+}
+
+func (p *Peer) stopKeeper() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keeper.stop()
 }
 
 // awaitEmpty waits until no session and listener is left, or done is closed:

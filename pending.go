@@ -11,7 +11,8 @@ type pendingPulls struct {
 	mu     sync.Mutex // protects following
 	ring   []*PullCmd // its length is a power of two, or 0
 	others map[uint64]*PullCmd
-	n      int
+	n      int32
+	late   int32   // how many were given up, and may yet be replied to
 	closed *Rerror // why no more are taken
 }
 
@@ -32,7 +33,7 @@ func (p *pendingPulls) add(cmd *PullCmd) *Rerror {
 		p.mu.Unlock()
 		return p.closed.Copy()
 	}
-	if 2*p.n >= len(p.ring) && len(p.ring) < maxPendingRing {
+	if 2*int(p.n) >= len(p.ring) && len(p.ring) < maxPendingRing {
 		p.grow()
 	}
 	p.n++
@@ -64,6 +65,32 @@ func (p *pendingPulls) grow() {
 func (p *pendingPulls) remove(seq uint64) (cmd *PullCmd) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.take(seq)
+}
+
+// abandon is remove for a pull that nobody waits for any more: a reply may come.
+func (p *pendingPulls) abandon(seq uint64) (cmd *PullCmd) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cmd = p.take(seq); cmd != nil {
+		p.late++
+	}
+	return cmd
+}
+
+// forgive reports whether a reply to no pull may be to one that was given up.
+func (p *pendingPulls) forgive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.late == 0 {
+		return false
+	}
+	p.late--
+	return true
+}
+
+// take is remove. mu is held.
+func (p *pendingPulls) take(seq uint64) (cmd *PullCmd) {
 	if p.n == 0 {
 		return nil
 	}
@@ -105,5 +132,5 @@ func (p *pendingPulls) close(why *Rerror) []*PullCmd {
 func (p *pendingPulls) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.n
+	return int(p.n)
 }

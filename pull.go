@@ -288,10 +288,11 @@ func writeRerror(err error) *Rerror {
 
 // abandon finishes the pull because ctx ended, unless someone else does.
 func (c *PullCmd) abandon(ctx context.Context) bool {
-	if c.link.pending.remove(c.seq) != c {
+	if c.link.pending.abandon(c.seq) != c {
 		return false
 	}
 	c.link.settle()
+	c.link.sendCancel(c.seq)
 	c.rerr = ToRerror(ctx.Err())
 	return true
 }

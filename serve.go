@@ -14,7 +14,7 @@ import (
 
 // run handles a pull or push. It is the task of a worker.
 func (c *handlerCtx) run() {
-	defer c.link.finish()
+	defer c.end()
 	if c.input.Ptype() == TypePull {
 		c.servePull()
 	} else {
@@ -32,6 +32,9 @@ func (c *handlerCtx) servePull() {
 		if !returned {
 			body, rerr = nil, c.panicked(recover())
 		}
+		if gone := c.gaveUp(); gone != nil {
+			body, rerr = nil, gone
+		}
 		c.reply(body, rerr)
 	}()
 	body, rerr = c.handlePull()
@@ -39,6 +42,9 @@ func (c *handlerCtx) servePull() {
 }
 
 func (c *handlerCtx) handlePull() (interface{}, *Rerror) {
+	if c.rerr == nil {
+		c.rerr = c.overdue()
+	}
 	if c.rerr != nil {
 		c.input.ReleaseBody()
 		return nil, c.rerr
@@ -92,7 +98,7 @@ func (c *handlerCtx) drop() {
 	if c.input.Ptype() == TypePush {
 		c.dropPush(NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "its handler had no turn before the session ended"))
 	}
-	c.link.finish()
+	c.end()
 }
 
 func (c *handlerCtx) dropPush(why *Rerror) {

@@ -55,6 +55,7 @@ type outbox struct {
 	queue    []*buffer  // committed frames, not yet taken by a flusher
 	waiting  int        // bytes in queue and in the flusher's hands
 	accepted uint64     // bytes ever committed
+	packets  uint64     // frames ever committed
 	err      error      // the first failure
 
 	gathered int   // bytes in queue
@@ -66,15 +67,15 @@ type outbox struct {
 	promised bool  // someone who never waits will see to a flush
 	ended    bool  // nothing more is taken: see EndWrite
 
-	alone atomic.Int32 // how many flushes in a row had one frame; it stops at loneFlushes
-
 	spare    []*buffer     // an empty list, to be the next queue
 	written  uint64        // bytes ever given to the kernel
 	progress notice.Notice // bytes were written, or the outbox has ended
 
 	// The flusher's.
-	due      int           // how many bytes may still be written under it
 	deadline time.Duration // as last set, since processStart; 0 is none
+	due      int32         // how many bytes may still be written under it
+
+	alone atomic.Int32 // how many flushes in a row had one frame; it stops at loneFlushes
 }
 
 // commit queues a whole frame, once there is room, and takes its buffer over.
@@ -181,6 +182,7 @@ func (o *outbox) append(c *Conn, frame *buffer, how patience) (target uint64, fl
 func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher bool) {
 	o.gathered += n
 	o.frames++
+	o.packets++
 	switch {
 	case o.waiting < c.opt.QueueLimit:
 		o.reserved = 0

@@ -23,6 +23,9 @@ type inbox struct {
 
 	queued atomic.Bool // the reader has queued what it is to flush before it waits
 
+	bytes   atomic.Uint64 // ever read; only the reader changes it
+	packets atomic.Uint64 // ever counted: see CountRead
+
 	ready func(fd uintptr) bool // readReady
 }
 
@@ -146,8 +149,10 @@ func (c *Conn) fill() error {
 		}
 		if err != nil {
 			in.release()
+			return err
 		}
-		return err
+		in.count(in.buf.w)
+		return nil
 	}
 	if in.buf == nil {
 		in.buf = newReadBuffer(smallReadBufferSize)
@@ -162,6 +167,7 @@ func (c *Conn) readConn(b []byte) (int, error) {
 	for range maxEmptyReads {
 		n, err := c.conn.Read(b)
 		if n > 0 {
+			c.in.count(n)
 			return n, nil // an error will come again
 		}
 		if err != nil {
@@ -169,6 +175,42 @@ func (c *Conn) readConn(b []byte) (int, error) {
 		}
 	}
 	return 0, io.ErrNoProgress
+}
+
+// count counts bytes that were read.
+func (in *inbox) count(n int) { in.bytes.Store(in.bytes.Load() + uint64(n)) }
+
+// CountRead counts packets that ReadPacket has returned, for Traffic. It is for the
+// goroutine that reads.
+func (c *Conn) CountRead(packets int) {
+	c.in.packets.Store(c.in.packets.Load() + uint64(packets))
+}
+
+// BytesRead returns how many bytes were ever read of the conn. While it grows the
+// other side is alive.
+func (c *Conn) BytesRead() uint64 { return c.in.bytes.Load() }
+
+// PacketsRead returns what CountRead has counted.
+func (c *Conn) PacketsRead() uint64 { return c.in.packets.Load() }
+
+// Traffic is what went over a Conn.
+type Traffic struct {
+	// BytesIn is what was read of the conn below, BytesOut what was given to it.
+	BytesIn, BytesOut uint64
+	// PacketsIn is what CountRead has counted, PacketsOut the frames that were
+	// queued.
+	PacketsIn, PacketsOut uint64
+}
+
+// Traffic returns what went over the Conn so far, and how many bytes wait to be
+// written.
+func (c *Conn) Traffic() (sum Traffic, queued int) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return Traffic{
+		BytesIn: c.in.bytes.Load(), BytesOut: c.out.written,
+		PacketsIn: c.in.packets.Load(), PacketsOut: c.out.packets,
+	}, c.out.waiting
 }
 
 // acquire takes a pooled buffer.

@@ -130,14 +130,14 @@ func (c *Conn) writeBatch(batch []*buffer, from int) (uncounted int) {
 func (c *Conn) write(b []byte) (n int, err error) {
 	most := maxWrite
 	if c.out.due > 0 {
-		most = c.out.due // of the 64 KiB that the deadline is for
+		most = int(c.out.due) // of the 64 KiB that the deadline is for
 	} else {
 		if err := c.armWrite(); err != nil {
 			return 0, err
 		}
 		c.out.due = writeChunk
 	}
-	defer func() { c.out.due -= n }()
+	defer func() { c.out.due -= int32(n) }()
 	if c.raw == nil { // such as TLS, where a write that is cut off cannot go on
 		return c.conn.Write(b[:min(len(b), most, writeChunk)])
 	}

@@ -1,0 +1,89 @@
+package tp
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// maxFaults is how often the other side of a link may do what none that
+	// keeps to the protocol does. Some of it can happen by crossing on the way.
+	maxFaults = 100
+	// pingPause is how often a PING may come, and pingBurst how many of them at
+	// once.
+	pingPause = 5 * time.Second
+	pingBurst = 5
+	// cancelSlack is how far the count of packets may be behind.
+	cancelSlack = 256
+)
+
+// conduct watches what the other side of a link sends unasked. Each such packet
+// costs it no more than it costs us, and yet work: beyond a bound the link ends.
+// It is the reader's.
+type conduct struct {
+	faults  int
+	cancels uint64
+	pings   pace // of PINGs
+	pongs   pace // of PONGs, which answer ours
+}
+
+// watched returns the conduct of the other side, which most never need.
+func (l *link) watched() *conduct {
+	if l.conduct == nil {
+		l.conduct = new(conduct)
+	}
+	return l.conduct
+}
+
+// fault counts one fault. The error closes the link.
+func (l *link) fault(what string) error {
+	c := l.watched()
+	if c.faults++; c.faults <= maxFaults {
+		return nil
+	}
+	return fmt.Errorf("the other side has sent %d packets out of place, the last of them: %s", c.faults, what)
+}
+
+// pace is until when the PINGs or PONGs that came suffice.
+type pace struct{ until time.Time }
+
+// keeps reports whether one may come now.
+func (p *pace) keeps() bool {
+	now := time.Now()
+	if p.until.Before(now) {
+		p.until = now
+	}
+	if p.until.Sub(now) > (pingBurst-1)*pingPause {
+		return false
+	}
+	p.until = p.until.Add(pingPause)
+	return true
+}
+
+// handleControl takes a packet of a type above 3.
+func (l *link) handleControl(ptype byte, seq uint64) error {
+	switch ptype {
+	case TypeCancel:
+		c := l.watched()
+		if c.cancels++; 2*c.cancels > l.conn.PacketsRead()+cancelSlack { // each is for a pull of its own
+			return l.fault("CANCELs without a pull")
+		}
+		l.cancelPull(seq)
+	case TypePing:
+		if !l.watched().pings.keeps() {
+			return l.fault("PINGs, of which one in 5 s is the most")
+		}
+		l.queueControl(TypePong, seq)
+	case TypePong:
+		if !l.watched().pongs.keeps() {
+			return l.fault("PONGs, more than there were PINGs")
+		}
+	case TypeGoAway:
+		if l.away.Swap(true) {
+			return l.fault("GOAWAYs")
+		}
+		l.settle()
+		l.sess.leave()
+	}
+	return nil
+}

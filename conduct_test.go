@@ -1,0 +1,65 @@
+package tp_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	tp "github.com/henrylee2cn/teleport"
+)
+
+// Each flood of what nobody asked for ends its session, with the reason in the
+// log, and no other.
+func TestFloodsEndTheSession(t *testing.T) {
+	floods := map[string][]frame{
+		"PINGs":              {{ptype: tp.TypePing}},
+		"PONGs":              {{ptype: tp.TypePong}},
+		"GOAWAYs":            {{ptype: tp.TypeGoAway}},
+		"CANCELs":            {{ptype: tp.TypeCancel, seq: 7}},
+		"replies to no pull": {{ptype: tp.TypeReply, seq: 7, codec: 'j', body: "1"}},
+	}
+	for what, f := range floods {
+		t.Run(what, func(t *testing.T) {
+			logged := new(logBook)
+			srv := newPeer(t, tp.PeerConfig{Logger: logged})
+			echo(srv)
+			addr := serve(t, srv)
+			healthy := dial(t, newPeer(t, tp.PeerConfig{}), addr)
+			w := dialWire(t, addr)
+			go func() { // until the peer has had enough
+				for {
+					if _, err := w.Write(f[0].bytes()); err != nil {
+						return
+					}
+				}
+			}()
+			for {
+				if _, err := w.read(); err != nil {
+					break
+				}
+			}
+			eventually(t, "the log tells why", func() bool { return logged.contains("out of place", what) })
+			noRerror(t, healthy.Pull("/echo", nil, nil).Rerror())
+		})
+	}
+}
+
+// What crosses on the way is no fault: a reply to each pull that was given up, a
+// CANCEL for each pull that was answered, a PING every 5 s.
+func TestWhatCrossesIsNoFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, cli := newPeer(t, tp.PeerConfig{}), newPeer(t, tp.PeerConfig{DefaultPullTimeout: time.Millisecond})
+		tp.RegPull(srv.PullRouter, "slow", func(tp.PullCtx, *int) (int, *tp.Rerror) {
+			time.Sleep(time.Second)
+			return 0, nil
+		})
+		sess := pipe(t, srv, cli)
+		for range 1000 {
+			wantCode(t, sess.Pull("/slow", 1, nil).Rerror(), tp.CodeTimeout, "")
+		}
+		time.Sleep(time.Minute)
+		if !sess.Health() {
+			t.Error("closed for replies that were late")
+		}
+	})
+}
