@@ -83,7 +83,7 @@ func (l *link) handleControl(ptype byte, seq uint64) error {
 			return l.fault("GOAWAYs")
 		}
 		l.settle()
-		l.sess.leave()
+		l.sess.goAway(l)
 	}
 	return nil
 }

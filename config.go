@@ -92,6 +92,19 @@ type PeerConfig struct {
 	// ConcurrentPush handles the pushes of a session side by side, as teleport
 	// v3 did, and not one after the other. Default: no.
 	ConcurrentPush bool `yaml:"concurrent_push" json:"concurrent_push" ini:"concurrent_push" comment:"Handle the pushes of a session concurrently"`
+	// RedialTimes makes the sessions of Dial outlive their connection: when it is
+	// lost, or the other side goes away, the session dials the address again, this
+	// often in a row at most; negative is for ever. The pauses between attempts
+	// grow from 200 ms to 30 s. Until there is a connection, pulls wait within
+	// their own deadline, and pushes within DefaultWriteTimeout. The id and
+	// Public stay; the PostDial hooks run again. Pulls that were under way on a
+	// connection that is lost fail with CodeConnClosed, but for those with
+	// WithIdempotent. Default: 0, a session ends with its connection.
+	RedialTimes int `yaml:"redial_times" json:"redial_times" ini:"redial_times" comment:"How often in a row to dial again when a connection is lost; negative: for ever"`
+	// OnRedial is called after each attempt of a session to dial again, in the
+	// goroutine that dials: nil says that the session has a connection again.
+	// Default: none.
+	OnRedial func(sess Session, rerr *Rerror) `yaml:"-" json:"-" ini:"-"`
 	// Logger is the peer's own. Default: that of SetLogger.
 	Logger Logger `yaml:"-" json:"-" ini:"-"`
 }

@@ -33,30 +33,21 @@ func (p *Peer) dial(ctx context.Context, addr string, protoFunc []socket.ProtoFu
 	if addr == "" {
 		return nil, dialRerror("the address is empty: name one, such as \"127.0.0.1:9090\"")
 	}
-	config, err := p.tlsConfig()
-	if err != nil {
-		return nil, dialRerror(err.Error())
-	}
 	if !p.enter() {
 		return nil, dialRerror("the peer is closed")
 	}
 	defer p.leave()
-	cancel := nothing
-	if d := p.cfg.DefaultDialTimeout; d > 0 {
-		ctx, cancel = context.WithTimeout(ctx, d)
-	}
-	defer cancel()
-	// Closing the peer ends a dial.
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := p.dialBound(ctx)
 	defer stop()
-	defer context.AfterFunc(p.life, stop)()
-
-	conn, err := p.connect(ctx, addr, config)
-	if err != nil {
-		return nil, dialRerror(err.Error())
+	conn, rerr := p.connect(ctx, addr)
+	if rerr != nil {
+		return nil, rerr
 	}
 	s := p.newSession(conn, protoFunc)
 	s.id = s.LocalIp()
+	if p.cfg.RedialTimes != 0 {
+		s.redial = newRedialer(addr, protoFunc)
+	}
 	if !p.remember(s) {
 		_ = conn.Close()
 		return nil, dialRerror("the peer is closed")
@@ -65,11 +56,40 @@ func (p *Peer) dial(ctx context.Context, addr string, protoFunc []socket.ProtoFu
 	if rerr := s.open(p.plugins.PostDial); rerr != nil {
 		return nil, rerr
 	}
-	go s.serve() // counted by p.sessions
+	go s.serve(s.link()) // counted by p.sessions
 	return s, nil
 }
 
-func (p *Peer) connect(ctx context.Context, addr string, config *tls.Config) (net.Conn, error) {
+// dialBound returns the context of a dial: it ends with ctx, with the dial timeout,
+// and when the peer is closed.
+func (p *Peer) dialBound(ctx context.Context) (context.Context, context.CancelFunc) {
+	cancel := nothing
+	if d := p.cfg.DefaultDialTimeout; d > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	unwatch := context.AfterFunc(p.life, stop)
+	return ctx, func() {
+		unwatch()
+		stop()
+		cancel()
+	}
+}
+
+// connect returns a conn to the address, with TLS if the peer has it.
+func (p *Peer) connect(ctx context.Context, addr string) (net.Conn, *Rerror) {
+	config, err := p.tlsConfig()
+	if err != nil {
+		return nil, dialRerror(err.Error())
+	}
+	conn, err := connect(ctx, addr, config)
+	if err != nil {
+		return nil, dialRerror(err.Error())
+	}
+	return conn, nil
+}
+
+func connect(ctx context.Context, addr string, config *tls.Config) (net.Conn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil || config == nil {

@@ -81,25 +81,28 @@ func timeLeft(p *socket.Packet) int64 {
 // overdue returns why the handler need not run: nobody waits for it any more.
 func (c *handlerCtx) overdue() *Rerror {
 	if e := c.link.ends.Load(); e != nil && e.hasEarly.Load() && c.link.takeEarly(c.input.Seq()) {
-		return NewRerror(CodeCanceled, CodeText(CodeCanceled), "the caller gave up before the handler had a turn; it was not executed")
+		return notExecuted(CodeCanceled, "the caller gave up before its turn")
 	}
 	if more := c.more.Load(); more != nil && !more.deadline.IsZero() && !time.Now().Before(more.deadline) {
-		return NewRerror(CodeTimeout, CodeText(CodeTimeout), "the caller's deadline passed before the handler had a turn; it was not executed")
+		return notExecuted(CodeTimeout, "the caller's deadline passed before its turn")
 	}
 	return nil
 }
 
-// gaveUp returns the reply to a caller that gave up while the handler ran: it
-// does not want the result.
+// gaveUp returns the reply to a caller that gave up while the handler ran, or whose
+// deadline passed: it does not want the result.
 func (c *handlerCtx) gaveUp() *Rerror {
 	more := c.more.Load()
 	if more == nil {
 		return nil
 	}
-	if end := more.end.Load(); end == nil || context.Cause(end) != errGaveUp {
-		return nil
+	if !more.deadline.IsZero() && !time.Now().Before(more.deadline) {
+		return NewRerror(CodeTimeout, CodeText(CodeTimeout), "the caller's deadline passed while the handler ran")
 	}
-	return NewRerror(CodeCanceled, CodeText(CodeCanceled), "the caller gave up")
+	if end := more.end.Load(); end != nil && context.Cause(end) == errGaveUp {
+		return NewRerror(CodeCanceled, CodeText(CodeCanceled), "the caller gave up")
+	}
+	return nil
 }
 
 // pullContext returns the context of a pull of the other side. One that nothing

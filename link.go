@@ -229,8 +229,18 @@ func (l *link) settle() {
 	}
 }
 
-// refuse ends the pulls and pushes of this side: those under way go on.
-func (l *link) refuse() { l.refusing.Store(true) }
+// refuse ends the pulls and pushes of this side: those under way go on. After it
+// every pull that will be sent is among the pending ones.
+func (l *link) refuse() {
+	l.refusing.Store(true)
+	l.pending.refuse()
+}
+
+// sendOpening is Send of a session that PostDial or PostAccept may still refuse.
+func (l *link) sendOpening(p *socket.Packet) error { return l.conn.WritePacket(p) }
+
+// receiveOpening is Receive of such a session.
+func (l *link) receiveOpening(p *socket.Packet) error { return l.conn.ReadPacket(p) }
 
 // drain closes the link when all is done, at the latest when ctx ends: it
 // tells the other side with GOAWAY (if it knows that), waits for the pulls of
@@ -245,6 +255,9 @@ func (l *link) drain(ctx context.Context) {
 		return
 	}
 	l.refuse()
+	if l.away.Load() && !l.awaitQuiet(ctx, func() bool { return true }) { // of a pull that was just begun
+		return
+	}
 	told := l.caps.known()
 	if told {
 		l.queueControl(TypeGoAway, 0)
@@ -320,7 +333,6 @@ func (l *link) end(err error) {
 	l.refuse()
 	l.readEnded.Store(true)
 	l.tell()
-	l.sess.unregister()
 	why := l.logEnd(err)
 	for _, cmd := range l.pending.close(why) {
 		cmd.fail(why)

@@ -131,7 +131,7 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 // whose stack is still small.
 func (p *Peer) serveAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
 	if s := p.openAccepted(conn, config, protoFunc); s != nil {
-		go s.serve() // counted by p.sessions
+		go s.serve(s.link()) // counted by p.sessions
 	}
 }
 

@@ -54,10 +54,10 @@ type Peer struct {
 	mu        sync.Mutex // protects following
 	tls       *tls.Config
 	listeners map[net.Listener]bool
-	sessions  map[*session]struct{} // all that have a goroutine or are opening
-	serving   int                   // goroutines of listeners, and what opens sessions
-	empty     notice.Notice         // there are no sessions and serving is 0
-	shutErr   error                 // of the first Shutdown; set before gone is closed
+	sessions  map[*session]int // of all that are opening or have goroutines, how many
+	serving   int              // goroutines of listeners, and what opens sessions
+	empty     notice.Notice    // there are no sessions and serving is 0
+	shutErr   error            // of the first Shutdown; set before gone is closed
 }
 
 // cacheLine keeps what many processors change apart from what they read.
@@ -78,7 +78,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		killed:    make(chan struct{}),
 		gone:      make(chan struct{}),
 		listeners: make(map[net.Listener]bool),
-		sessions:  make(map[*session]struct{}),
+		sessions:  make(map[*session]int),
 	}
 	p.spawn = func(fn func()) { p.pool.mustStart(p.safely(fn)) } // once, not for each session
 	p.life, p.die = context.WithCancel(context.Background())
@@ -164,15 +164,25 @@ func (p *Peer) remember(s *session) bool {
 	if p.isClosing() {
 		return false
 	}
-	p.sessions[s] = struct{}{}
+	p.sessions[s]++
 	p.keeper.start()
 	return true
 }
 
+// countGoroutine counts one more goroutine of a session that has one.
+func (p *Peer) countGoroutine(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sessions[s]++
+}
+
+// forget counts one less, and without any the session is none of the peer's.
 func (p *Peer) forget(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.sessions, s)
+	if p.sessions[s]--; p.sessions[s] <= 0 {
+		delete(p.sessions, s)
+	}
 	p.checkEmpty()
 }
 
@@ -199,7 +209,7 @@ func (p *Peer) ServeConn(conn net.Conn, protoFunc ...socket.ProtoFunc) Session {
 	}
 	s, ok := p.accept(conn, protoFunc)
 	if ok {
-		go s.serve() // counted by p.sessions
+		go s.serve(s.link()) // counted by p.sessions
 	}
 	return s
 }
@@ -290,7 +300,9 @@ func (p *Peer) finishShutdown(ctx context.Context) {
 	p.mu.Unlock()
 	p.shutErr = fmt.Errorf("tp: shutdown cut off %d sessions and %d running handlers: %w", len(left), p.handlers.Load(), ctx.Err())
 	for _, s := range left {
-		s.link().abort(p.shutErr)
+		for _, l := range s.links() {
+			l.abort(p.shutErr)
+		}
 	}
 	// Their readers have nothing left to wait for but the user's code.
 	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)

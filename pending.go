@@ -13,7 +13,7 @@ type pendingPulls struct {
 	others map[uint64]*PullCmd
 	n      int32
 	late   int32   // how many were given up, and may yet be replied to
-	closed *Rerror // why no more are taken
+	closed *Rerror // why no more are taken: one that was not sent
 }
 
 const (
@@ -109,13 +109,23 @@ func (p *pendingPulls) take(seq uint64) (cmd *PullCmd) {
 	return cmd
 }
 
+// refused is why a link takes no more pulls that goes on otherwise.
+var refused = notSent(CodeConnClosed, "the session is closing")
+
+// refuse takes no more pulls.
+func (p *pendingPulls) refuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed == nil {
+		p.closed = refused
+	}
+}
+
 // close takes no more pulls and returns those that wait.
 func (p *pendingPulls) close(why *Rerror) []*PullCmd {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed == nil {
-		p.closed = why
-	}
+	p.closed = notSent(why.Code, why.Detail)
 	calls := make([]*PullCmd, 0, p.n)
 	for _, cmd := range p.ring {
 		if cmd != nil {

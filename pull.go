@@ -26,6 +26,7 @@ type PullCmd struct {
 	replied    bool // a reply came
 	unseen     bool // see takeCmd
 	takesBytes bool // reply is a *[]byte
+	unlinked   bool // it failed because the link is of no use any more
 
 	rerr   *Rerror // as input
 	sess   *session
@@ -57,8 +58,10 @@ type asyncPull struct {
 	done chan *PullCmd
 	// parts counts what is over: the launch in the goroutine of GoPull, and the
 	// removal from the pending pulls. Whoever ends the second one completes.
-	parts atomic.Int32
-	stop  func() bool // of the context's AfterFunc
+	parts   atomic.Int32
+	ctx     context.Context // that bounds the pull
+	unwatch func() bool     // of the context's AfterFunc; nil if there is none
+	release context.CancelFunc
 }
 
 var (
@@ -80,9 +83,7 @@ func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting 
 		c.ready = s.peer.takeReady()
 	}
 	ctx, cancel := c.bound()
-	if c.launch() {
-		c.await(ctx)
-	}
+	c.send(ctx, false)
 	if cancel != nil {
 		cancel()
 	}
@@ -91,6 +92,40 @@ func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting 
 		c.ready = nil
 	}
 	c.complete()
+}
+
+// send sends the pull and waits until it is finished, on as many connections as it
+// takes. Maybe says that the other side has it perhaps already.
+func (c *PullCmd) send(ctx context.Context, maybe bool) {
+	for {
+		if c.launch() {
+			c.await(ctx)
+		}
+		failed := c.rerr
+		if !c.again() {
+			break
+		}
+		maybe = maybe || failed.MaybeSent()
+	}
+	if maybe && c.rerr != nil && !c.rerr.MaybeSent() {
+		c.rerr = NewRerror(c.rerr.Code, c.rerr.Message, "sent before, on a connection that was lost; now: "+c.rerr.Detail)
+	}
+}
+
+// again reports whether the pull, which is finished, is to be sent again on the next
+// connection of its session: it was not sent, or may be executed twice.
+func (c *PullCmd) again() bool {
+	if !c.unlinked || c.sess.redial == nil || c.sess.phase.Load() != phaseOpen {
+		return false
+	}
+	if c.rerr.MaybeSent() && !c.output.Idempotent() {
+		return false
+	}
+	if c.link != nil {
+		c.link.refuse() // nobody else need try it
+	}
+	c.rerr, c.unlinked = nil, false
+	return true
 }
 
 func (c *PullCmd) await(ctx context.Context) {
@@ -148,23 +183,22 @@ func (s *session) GoPull(uri string, args interface{}, reply interface{}, done c
 	}
 	cmd := new(PullCmd)
 	cmd.fill(s, uri, args, reply, setting)
-	cmd.async = &asyncPull{done: done}
-	ctx, cancel := cmd.bound()
+	ctx, release := cmd.bound()
+	cmd.async = &asyncPull{done: done, ctx: ctx, release: release}
+	if _, rerr := s.live(); rerr != nil && s.redial != nil {
+		cmd.unlinked, cmd.rerr = true, rerr // run waits for a link
+		s.peer.pool.mustStart(cmd)
+		return
+	}
 	launched := cmd.launch()
 	if !launched {
 		cmd.async.parts.Add(1) // nobody else will finish it
 	}
-	stop := context.AfterFunc(ctx, func() {
+	cmd.async.unwatch = context.AfterFunc(ctx, func() {
 		if launched && cmd.abandon(ctx) {
 			cmd.partOver()
 		}
 	})
-	cmd.async.stop = func() bool {
-		if cancel != nil {
-			defer cancel()
-		}
-		return stop()
-	}
 	cmd.partOver()
 }
 
@@ -219,18 +253,19 @@ func (c *PullCmd) bound() (context.Context, context.CancelFunc) {
 // nobody else finishes it.
 func (c *PullCmd) launch() (launched bool) {
 	if c.output.Uri() == "" {
-		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the URI of the pull is empty")
+		c.rerr = notSent(CodeBadPacket, "the URI of the pull is empty")
 		return false
 	}
 	if v := reflect.ValueOf(c.reply); v.IsValid() && (v.Kind() != reflect.Pointer || v.IsNil()) {
-		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply is "+describe(c.reply)+": pass a pointer to decode into, or nil if it is not wanted")
+		c.rerr = notSent(CodeBadPacket, "the reply is "+describe(c.reply)+": pass a pointer to decode into, or nil if it is not wanted")
 		return false
 	}
-	if err := c.output.Context().Err(); err != nil {
-		c.rerr = ToRerror(err)
+	ctx := c.output.Context()
+	if err := ctx.Err(); err != nil {
+		c.rerr = writeRerror(err)
 		return false
 	}
-	c.link, c.rerr = c.sess.live()
+	c.link, c.rerr = c.sess.awaitLive(ctx)
 	if c.rerr != nil {
 		return false
 	}
@@ -244,7 +279,7 @@ func (c *PullCmd) launch() (launched bool) {
 		c.needMore().printed.out = outText(&c.output)
 	}
 	if rerr := l.pending.add(c); rerr != nil {
-		c.rerr = rerr
+		c.rerr, c.unlinked = rerr, true
 		return false
 	}
 	// From here on c.rerr belongs to whoever removes c from there.
@@ -262,7 +297,7 @@ func (c *PullCmd) launch() (launched bool) {
 			return true // the link has failed too, and finishes it
 		}
 		l.settle()
-		c.rerr = writeRerror(err)
+		c.rerr, c.unlinked = writeRerror(err), isUnlinked(err)
 		return false
 	}
 	if rerr := c.plugins().PostWritePull(c); rerr != nil {
@@ -275,15 +310,22 @@ func (c *PullCmd) launch() (launched bool) {
 func writeRerror(err error) *Rerror {
 	switch {
 	case errors.Is(err, socket.ErrPack):
-		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
+		return notSent(CodeBadPacket, err.Error())
 	case errors.Is(err, net.ErrClosed):
-		return NewRerror(CodeConnClosed, CodeText(CodeConnClosed), err.Error())
+		return notSent(CodeConnClosed, err.Error())
 	case errors.Is(err, socket.ErrQueueTimeout):
-		return NewRerror(CodeWriteFailed, CodeText(CodeWriteFailed), err.Error())
+		return notSent(CodeWriteFailed, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return ToRerror(err)
+		return notSent(ToRerror(err).Code, err.Error())
 	}
-	return NewRerror(CodeWriteFailed, CodeText(CodeWriteFailed), err.Error())
+	return notSent(CodeWriteFailed, err.Error())
+}
+
+// isUnlinked reports whether what kept a packet from being sent is that the link is
+// of no use any more.
+func isUnlinked(err error) bool {
+	return !errors.Is(err, socket.ErrPack) && !errors.Is(err, socket.ErrQueueTimeout) && !errors.Is(err, socket.ErrQueueFull) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // abandon finishes the pull because ctx ended, unless someone else does.
@@ -306,7 +348,7 @@ func (c *PullCmd) take(reply *socket.Packet) {
 
 // fail finishes the pull without a reply. Its caller has removed it.
 func (c *PullCmd) fail(why *Rerror) {
-	c.rerr = why.Copy()
+	c.rerr, c.unlinked = why.Copy(), true
 	c.finished()
 }
 
@@ -336,7 +378,16 @@ func (c *PullCmd) run() {
 		}
 		c.deliver()
 	}()
-	c.async.stop()
+	if c.async.unwatch != nil {
+		c.async.unwatch()
+	}
+	if failed := c.rerr; c.again() {
+		c.ready = make(chan struct{}, 1)
+		c.send(c.async.ctx, failed.MaybeSent())
+	}
+	if c.async.release != nil {
+		c.async.release()
+	}
 	c.complete()
 	completed = true
 }

@@ -53,10 +53,10 @@ func (c *pushCmd) push() (refused *Rerror, err error) {
 // check returns what is wrong with the push itself.
 func (c *pushCmd) check() *Rerror {
 	if c.output.Uri() == "" {
-		return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the URI of the push is empty")
+		return notSent(CodeBadPacket, "the URI of the push is empty")
 	}
 	if err := c.output.Context().Err(); err != nil {
-		return ToRerror(err)
+		return writeRerror(err)
 	}
 	return nil
 }
@@ -65,18 +65,47 @@ func (c *pushCmd) launch() (refused *Rerror, err error) {
 	if rerr := c.check(); rerr != nil {
 		return rerr, nil
 	}
-	l, rerr := c.sess.live()
-	if rerr != nil {
-		return rerr, nil
+	if c.neverWaits {
+		l, rerr := c.sess.live()
+		if rerr != nil {
+			return rerr, nil
+		}
+		return c.sendOn(l, l.sendNeverWaiting)
 	}
+	for {
+		l, rerr := c.awaitLive()
+		if rerr != nil {
+			return rerr, nil
+		}
+		refused, err = c.sendOn(l, l.send)
+		if err == nil || !isUnlinked(err) || c.sess.redial == nil {
+			return refused, err
+		}
+		l.refuse() // it takes nothing any more; the next one will
+	}
+}
+
+// awaitLive returns the link, and during a redial waits for one within the write
+// timeout.
+func (c *pushCmd) awaitLive() (*link, *Rerror) {
+	l, rerr := c.sess.live()
+	if rerr == nil || c.sess.redial == nil {
+		return l, rerr
+	}
+	ctx := c.output.Context()
+	if d := c.sess.WriteTimeout(); d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	return c.sess.awaitLive(ctx)
+}
+
+func (c *pushCmd) sendOn(l *link, send func(*socket.Packet) error) (refused *Rerror, err error) {
 	plugins := c.sess.peer.plugins
 	c.output.SetSeq(l.pushSeq.Add(1) - 1)
 	if rerr := plugins.PreWritePush(c); rerr != nil {
 		return rerr, nil
-	}
-	send := l.send
-	if c.neverWaits {
-		send = l.sendNeverWaiting
 	}
 	if err := send(&c.output); err != nil {
 		return nil, err

@@ -137,6 +137,41 @@ func (r *Rerror) SetToMeta(meta *utils.Args) {
 	meta.SetBytesV(MetaRerrorKey, short.appendJSON(nil))
 }
 
+// What the Detail of an error begins with if the pull or push was certainly not
+// executed.
+const (
+	sentPrefix     = "not sent: "
+	executedPrefix = "not executed: "
+)
+
+// notSent returns the error of a pull or push that did not leave this side.
+func notSent(code int32, detail string) *Rerror {
+	return NewRerror(code, CodeText(code), sentPrefix+detail)
+}
+
+// notExecuted returns the answer to a pull that had no turn.
+func notExecuted(code int32, detail string) *Rerror {
+	return NewRerror(code, CodeText(code), executedPrefix+detail)
+}
+
+// MaybeSent reports whether a pull or push that failed with r may have reached the
+// handler of the other side all the same, so that sending it again may execute it
+// twice. It is false if this side did not send it (its Detail begins with "not
+// sent: "), if the other side says that it did not execute it ("not executed: "),
+// and for CodeDialFailed, CodeNotFound, CodePtypeNotAllowed, CodeNotImplemented
+// and CodeServiceUnavailable, which say so by themselves. Of a code of the user's
+// own, from a handler or a plugin, the library cannot know: it is true.
+func (r *Rerror) MaybeSent() bool {
+	if r == nil {
+		return true
+	}
+	switch r.Code {
+	case CodeDialFailed, CodeNotFound, CodePtypeNotAllowed, CodeNotImplemented, CodeServiceUnavailable:
+		return false
+	}
+	return !strings.HasPrefix(r.Detail, sentPrefix) && !strings.HasPrefix(r.Detail, executedPrefix)
+}
+
 // ToError returns r as an error, and nil for nil. The error keeps a copy of r,
 // which ToRerror gives back. It is a net.Error whose Timeout is true for
 // CodeTimeout, and errors.Is finds in it

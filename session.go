@@ -156,10 +156,16 @@ type (
 // session is what users hold. It stands on a link, its current connection.
 type session struct {
 	peer    *Peer
-	current atomic.Pointer[link]
-	phase   atomic.Int32
+	current atomic.Pointer[link] // one that is dialled again changes it under redial.mu
+	redial  *redialer            // nil if the session ends with its link
 
-	name // guarded by the peer's hub
+	// Guarded by the peer's hub.
+	id         string
+	chosen     bool // by SetId, so that it replaces who has it
+	registered bool
+	replaced   bool
+
+	phase atomic.Int32
 
 	mu     sync.Mutex    // protects following
 	over   chan struct{} // closed when all is over; nil as long as nobody has asked for it
@@ -213,20 +219,37 @@ func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
 
 var errReaderGone = errors.New("a handler or hook ended the goroutine that reads")
 
-// serve is the goroutine of the session: the reader of its link, and what
-// comes after it, also when an inline handler or a hook ends the goroutine.
-func (s *session) serve() {
+// serve is the goroutine of a link: its reader, and what comes after it, also when
+// an inline handler or a hook ends the goroutine.
+func (s *session) serve(l *link) {
 	err := errReaderGone
-	defer func() { s.finish(err) }()
-	err = s.link().read()
+	defer func() { s.finish(l, err) }()
+	err = l.read()
 }
 
 // finish is what comes after the reader, which ended with err.
-func (s *session) finish(err error) {
+func (s *session) finish(l *link, err error) {
+	defer s.depart()
+	if s.redial != nil {
+		s.replaceLink(l, false)
+		defer s.redial.forgetLink(l)
+	} else {
+		s.phase.Store(phaseClosing)
+	}
+	if s.phase.Load() != phaseOpen {
+		s.unregister()
+	}
+	l.end(err)
+}
+
+// depart is the last thing that a goroutine of the session does. The last of them
+// ends the session.
+func (s *session) depart() {
 	defer s.peer.forget(s)
+	if s.redial != nil && !s.redial.departLast() {
+		return
+	}
 	defer s.tellOver()
-	s.phase.Store(phaseClosing)
-	s.link().end(err)
 	if rerr := s.peer.plugins.PostDisconnect(s); rerr != nil {
 		s.peer.log().Warnf("session %s: PostDisconnect: %v", s.Id(), rerr)
 	}
@@ -235,13 +258,13 @@ func (s *session) finish(err error) {
 // live returns the link for a new pull or push, or why there is none.
 func (s *session) live() (*link, *Rerror) {
 	if s.phase.Load() != phaseOpen {
-		return nil, NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "the session is closed")
+		return nil, notSent(CodeConnClosed, "the session is closed")
 	}
 	l := s.link()
 	// A side that goes away still answers what the handlers of its own last
-	// pulls ask for.
-	if l.refusing.Load() || l.away.Load() && l.handlers.Load() == 0 {
-		return nil, NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "the session is closing")
+	// pulls ask for, and all, as long as there is no other link.
+	if l.refusing.Load() || l.away.Load() && l.handlers.Load() == 0 && s.redial == nil {
+		return nil, notSent(CodeConnClosed, "the session is closing")
 	}
 	return l, nil
 }
@@ -251,7 +274,7 @@ func (s *session) Close() error {
 	if s.cutOpening() {
 		return nil
 	}
-	if !s.phase.CompareAndSwap(phaseOpen, phaseClosing) {
+	if !s.end() {
 		return nil
 	}
 	l := s.link()
@@ -285,19 +308,26 @@ func (s *session) drainWithin(ctx context.Context) {
 	if s.cutOpening() {
 		return
 	}
-	s.phase.CompareAndSwap(phaseOpen, phaseClosing)
+	s.end()
 	s.unregister()
-	s.link().refuse()
-	s.link().startDrain(ctx, nothing)
+	for _, l := range s.links() {
+		l.refuse()
+		l.startDrain(ctx, nothing)
+	}
 }
 
-// leave closes the session after the other side said that it goes away. Pulls
-// and pushes of handlers that still run for it are not refused yet.
-func (s *session) leave() {
-	if s.phase.Load() == phaseOpen {
+// goAway is what the session does after the other side of a link said that it goes
+// away: it dials again, or closes. Pulls and pushes of handlers that still run for
+// the other side are not refused yet.
+func (s *session) goAway(l *link) {
+	switch {
+	case s.phase.Load() != phaseOpen:
+	case s.redial != nil:
+		s.replaceLink(l, true)
+	default:
 		s.unregister()
 		ctx, cancel := s.peer.closeBound()
-		s.link().startDrain(ctx, cancel)
+		l.startDrain(ctx, cancel)
 	}
 }
 
@@ -333,6 +363,9 @@ func (s *session) IsOk() bool {
 	if s.phase.Load() == phaseOpening {
 		return true
 	}
+	if s.redial != nil { // they wait for a connection
+		return s.phase.Load() == phaseOpen
+	}
 	_, rerr := s.live()
 	return rerr == nil
 }
@@ -343,14 +376,21 @@ func (s *session) Health() bool {
 }
 
 // Flush returns when the kernel has all that was queued.
-func (s *session) Flush(ctx context.Context) error { return s.link().conn.Flush(ctx) }
+func (s *session) Flush(ctx context.Context) error {
+	for _, l := range s.links() {
+		if err := l.conn.Flush(ctx); err != nil && (l == s.link() || !errors.Is(err, net.ErrClosed)) {
+			return err
+		}
+	}
+	return nil
+}
 
 // Send writes a packet before the session is open.
 func (s *session) Send(packet *socket.Packet) error {
 	if s.phase.Load() != phaseOpening {
 		return errSessionOpen
 	}
-	return s.link().conn.WritePacket(packet)
+	return s.link().sendOpening(packet)
 }
 
 // Receive reads a packet before the session is open.
@@ -358,7 +398,7 @@ func (s *session) Receive(packet *socket.Packet) error {
 	if s.phase.Load() != phaseOpening {
 		return errSessionOpen
 	}
-	return s.link().conn.ReadPacket(packet)
+	return s.link().receiveOpening(packet)
 }
 
 // Peer returns the peer.

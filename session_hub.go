@@ -9,7 +9,7 @@ import (
 // sessionHub finds the open sessions of a peer by id. Its lock makes the
 // change of an id, and the replacement that it may mean, one step.
 type sessionHub struct {
-	mu   sync.RWMutex // protects following, and the name of every session
+	mu   sync.RWMutex // protects following, and the id of every session
 	byID map[string]*session
 
 	// list has the sessions of byID; nil after a change. It is not changed, so
@@ -30,14 +30,6 @@ func (h *sessionHub) all() []*session {
 	}
 	h.list.Store(&list)
 	return list
-}
-
-// name is what the hub knows of a session.
-type name struct {
-	id         string
-	chosen     bool // by SetId, so that it replaces who has it
-	registered bool
-	replaced   bool
 }
 
 // register makes an open session one that is found.

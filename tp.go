@@ -61,3 +61,8 @@ func WithBodyCodec(bodyCodec byte) socket.PacketSetting { return socket.WithBody
 // WithXferPipe sends a pull or push through transfer filters, outermost
 // first. The reply comes through them too.
 func WithXferPipe(filterId ...byte) socket.PacketSetting { return socket.WithXferPipe(filterId...) }
+
+// WithIdempotent says that executing a pull twice does no harm. When its connection
+// is lost before the reply came, a session that dials again (PeerConfig.RedialTimes)
+// then sends it again, within its deadline.
+func WithIdempotent() socket.PacketSetting { return socket.WithIdempotent() }

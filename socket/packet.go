@@ -43,6 +43,7 @@ type packetMore struct {
 	ctx  context.Context // nil if there is none
 	// newBodyFunc makes the body to decode into, once the header is known.
 	newBodyFunc NewBodyFunc
+	idempotent  bool
 }
 
 func (p *Packet) needMore() *packetMore {
@@ -224,6 +225,13 @@ func (p *Packet) HasContext() bool { return p.more != nil && p.more.ctx != nil }
 // SetContext sets the context. It bounds the wait of a writer for room in
 // the outgoing queue, and in package tp the whole pull. It does not travel.
 func (p *Packet) SetContext(ctx context.Context) { p.needMore().ctx = ctx }
+
+// SetIdempotent says that executing the packet twice does no harm: see
+// WithIdempotent. It does not travel.
+func (p *Packet) SetIdempotent(idempotent bool) { p.needMore().idempotent = idempotent }
+
+// Idempotent returns what SetIdempotent set.
+func (p *Packet) Idempotent() bool { return p.more != nil && p.more.idempotent }
 
 // String returns the packet in one line of JSON. A body that cannot be
 // encoded is described instead.

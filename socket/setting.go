@@ -72,3 +72,11 @@ func WithXferPipe(filterId ...byte) PacketSetting {
 		}
 	}
 }
+
+// WithIdempotent says of a pull that executing it twice does no harm. On a session
+// that dials again (PeerConfig.RedialTimes of package tp) it is then sent again, on
+// the next connection, when its own was lost before the reply came. It is still
+// bounded by its deadline. It does not travel.
+func WithIdempotent() PacketSetting {
+	return func(p *Packet) { p.SetIdempotent(true) }
+}
