@@ -18,10 +18,13 @@ import (
 // ignores one with a unit.
 type PeerConfig struct {
 	// TlsCertFile and TlsKeyFile are PEM files. With them every listener
-	// speaks TLS, and Dial does too and shows the certificate when asked. They
-	// are read by Listen and Dial, which return an error when they are bad.
-	// For anything else, such as the roots that Dial trusts, see
-	// Peer.SetTLSConfig. Default: plain TCP.
+	// speaks TLS, and Dial does too and shows the certificate when asked.
+	// Listen and the first Dial return an error when a TLS file is bad. At later
+	// handshakes all TLS files are read again, once a second at most: what has
+	// changed is used from then on, and what is bad then is logged, once for
+	// each change, and the content before goes on being used. Sessions that
+	// exist are not touched. For anything else see Peer.SetTLSConfig. Default:
+	// plain TCP.
 	TlsCertFile string `yaml:"tls_cert_file" json:"tls_cert_file" ini:"tls_cert_file" comment:"TLS certificate file path"`
 	// TlsKeyFile goes with TlsCertFile.
 	TlsKeyFile string `yaml:"tls_key_file" json:"tls_key_file" ini:"tls_key_file" comment:"TLS key file path"`
@@ -49,6 +52,16 @@ type PeerConfig struct {
 	// ListenAddrs are the TCP addresses of Listen, as "host:port".
 	ListenAddrs []string `yaml:"listen_addrs" json:"listen_addrs" ini:"listen_addrs" comment:"Listen addresses; for server role"`
 
+	// TlsClientCaFile is a PEM file of the authorities whose clients are let
+	// in: listeners require a certificate that chains to one of them. It goes
+	// with TlsCertFile. With TLS 1.3 a client has dialled before it is refused:
+	// its session ends, and its first pull fails. Default:
+	// clients are not asked for certificates.
+	TlsClientCaFile string `yaml:"tls_client_ca_file" json:"tls_client_ca_file" ini:"tls_client_ca_file" comment:"File path of the CA certificates that clients must chain to; for server role"`
+	// TlsRootCaFile is a PEM file of the authorities that Dial trusts, in place
+	// of the system's. With it Dial speaks TLS, also without TlsCertFile; then
+	// the peer cannot listen. Default: the system's.
+	TlsRootCaFile string `yaml:"tls_root_ca_file" json:"tls_root_ca_file" ini:"tls_root_ca_file" comment:"File path of the CA certificates that dialing trusts; for client role"`
 	// DefaultPullTimeout bounds a pull, beside the context of WithContext.
 	// Default: none; a pull ends with its connection at the latest.
 	DefaultPullTimeout time.Duration `yaml:"default_pull_timeout" json:"default_pull_timeout" ini:"default_pull_timeout" comment:"Default maximum duration of a pull; ns,µs,ms,s,m,h"`
@@ -132,6 +145,9 @@ func (c *PeerConfig) Validate() error {
 	}
 	if (c.TlsCertFile == "") != (c.TlsKeyFile == "") {
 		return fmt.Errorf("tp: PeerConfig.TlsCertFile and TlsKeyFile go together: set both or none")
+	}
+	if c.TlsClientCaFile != "" && c.TlsCertFile == "" {
+		return fmt.Errorf("tp: PeerConfig.TlsClientCaFile needs TlsCertFile and TlsKeyFile: only a listener with TLS asks clients for certificates")
 	}
 	if _, err := c.bodyCodec(); err != nil {
 		return fmt.Errorf("tp: PeerConfig.DefaultBodyCodec: %w", err)

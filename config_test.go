@@ -27,6 +27,8 @@ func TestConfigValidate(t *testing.T) {
 		{"nil", nil, []string{"the config is nil", "pass &tp.PeerConfig{}"}},
 		{"no key", &tp.PeerConfig{TlsCertFile: "x"}, []string{"PeerConfig.TlsCertFile and TlsKeyFile", "set both or none"}},
 		{"no cert", &tp.PeerConfig{TlsKeyFile: "x"}, []string{"PeerConfig.TlsCertFile and TlsKeyFile", "set both or none"}},
+		{"client CA without cert", &tp.PeerConfig{TlsClientCaFile: "x", TlsRootCaFile: "x"}, []string{"PeerConfig.TlsClientCaFile needs TlsCertFile"}},
+		{"root CA alone", &tp.PeerConfig{TlsRootCaFile: "x"}, nil},
 		{"codec", &tp.PeerConfig{DefaultBodyCodec: "morse"}, []string{"PeerConfig.DefaultBodyCodec", `"morse"`, "codec.Reg"}},
 		{"address", &tp.PeerConfig{ListenAddrs: []string{":0", "localhost"}}, []string{"PeerConfig.ListenAddrs[1]", `"localhost"`, `"host:port"`}},
 		{"write queue", &tp.PeerConfig{WriteQueueLimit: -1}, []string{"PeerConfig.WriteQueueLimit = -1", "cannot be negative"}},

@@ -32,6 +32,7 @@ type Peer struct {
 	observes   bool       // exchanges may be logged
 	codecID    byte       // of DefaultBodyCodec; 0 is that of the process
 	plugins    *pluginChain
+	tlsFiles   *tlsFiles    // nil without any
 	spawn      func(func()) // runs a function of the library on a worker
 	cmds       sync.Pool    // of *PullCmd: see takeCmd
 	readies    sync.Pool    // of chan struct{}: see takeReady
@@ -84,6 +85,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 	p.life, p.die = context.WithCancel(context.Background())
 	p.codecID, _ = p.cfg.bodyCodec() // Validate has found it
 	p.observes = p.cfg.PrintBody || p.cfg.CountTime || p.cfg.SlowCometDuration > 0
+	p.tlsFiles = newTLSFiles(&p.cfg, p.log)
 	p.plugins = newPluginChain(p.log)
 	if err := p.plugins.Add(plugin...); err != nil {
 		panic(err.Error())

@@ -4,15 +4,18 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 )
 
 // SetTLSConfig makes listeners and dials that begin from now on use TLS with
 // this configuration: its certificates as a server (and as a client when
-// asked), its RootCAs as a client. It takes the place of
-// PeerConfig.TlsCertFile and TlsKeyFile; nil restores them. TLS is 1.2 at
-// least, whatever it says. The configuration must not be changed afterwards.
+// asked), its RootCAs as a client. It takes the place of all TLS files of
+// PeerConfig; nil restores them. TLS is 1.2 at least, whatever it says. The
+// configuration must not be changed afterwards.
+//
+// A dial verifies the server's certificate for ServerName, or for the host of
+// the address when that is empty. Only InsecureSkipVerify here turns that off;
+// PeerConfig cannot.
 func (p *Peer) SetTLSConfig(config *tls.Config) {
 	if config != nil {
 		config = config.Clone()
@@ -23,32 +26,32 @@ func (p *Peer) SetTLSConfig(config *tls.Config) {
 	p.tls = config
 }
 
-// tlsConfig returns the configuration, or nil for plain TCP. A file that is
-// missing or bad is an error: it never means plain TCP.
+// tlsConfig returns the configuration of a dial, or nil for plain TCP. A file
+// that is missing or bad is an error: it never means plain TCP.
 func (p *Peer) tlsConfig() (*tls.Config, error) {
-	p.mu.Lock()
-	config := p.tls
-	p.mu.Unlock()
-	if config != nil || p.cfg.TlsCertFile == "" {
+	if config := p.ownTLSConfig(); config != nil {
 		return config, nil
 	}
-	cert, err := tls.LoadX509KeyPair(p.cfg.TlsCertFile, p.cfg.TlsKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("tp: PeerConfig.TlsCertFile %q, TlsKeyFile %q: %w", p.cfg.TlsCertFile, p.cfg.TlsKeyFile, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+	return p.tlsFiles.forDial()
 }
 
 // serverTLSConfig is tlsConfig for a listener, which needs a certificate.
 func (p *Peer) serverTLSConfig() (*tls.Config, error) {
-	config, err := p.tlsConfig()
-	if err != nil || config == nil {
-		return nil, err
+	config := p.ownTLSConfig()
+	if config == nil {
+		return p.tlsFiles.forListener()
 	}
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 		return nil, errors.New("tp: cannot listen: the TLS config has no certificate: set PeerConfig.TlsCertFile, or Certificates in SetTLSConfig")
 	}
 	return config, nil
+}
+
+// ownTLSConfig returns that of SetTLSConfig.
+func (p *Peer) ownTLSConfig() *tls.Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tls
 }
 
 // handshake makes a TLS conn of an accepted one, within the accept timeout.
