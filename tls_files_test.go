@@ -246,7 +246,7 @@ func TestTLSRootCaFileAlone(t *testing.T) {
 	dir := newTLSDir(t)
 	root := dir.put("ca.pem", newAuthority(t).pem)
 	cli := newPeer(t, tp.PeerConfig{TlsRootCaFile: root, ListenAddrs: []string{"127.0.0.1:0"}})
-	if err := cli.Listen(); err == nil || !strings.Contains(err.Error(), "TlsRootCaFile is set and there is no certificate") {
+	if err := ended(t, cli); err == nil || !strings.Contains(err.Error(), "TlsRootCaFile is set and there is no certificate") {
 		t.Errorf("Listen returned %v", err)
 	}
 	plain := newPeer(t, tp.PeerConfig{AcceptTimeout: 100 * time.Millisecond})
@@ -280,7 +280,7 @@ func TestTLSCaFilesThatAreBad(t *testing.T) {
 			cfg := tp.PeerConfig{TlsClientCaFile: path, ListenAddrs: []string{"127.0.0.1:0"}}
 			dir.identify(&cfg, cert, key)
 			srv := newPeer(t, cfg)
-			if err := srv.Listen(); err == nil || !strings.Contains(err.Error(), "PeerConfig.TlsClientCaFile") || !strings.Contains(err.Error(), test.text) {
+			if err := ended(t, srv); err == nil || !strings.Contains(err.Error(), "PeerConfig.TlsClientCaFile") || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("Listen returned %v, want the field and %q", err, test.text)
 			}
 			cli := newPeer(t, tp.PeerConfig{TlsRootCaFile: path})
@@ -376,7 +376,8 @@ func TestTLSCertificateThatTurnsBad(t *testing.T) {
 		t.Errorf("%d lines for 4 changes:\n%s", lines(), book)
 	}
 	// Who begins to listen now is told.
-	if err := newPeer(t, cfg).ServeListener(listenTCP(t)); err == nil {
+	cfg.ListenAddrs = []string{"127.0.0.1:0"}
+	if err := ended(t, newPeer(t, cfg)); err == nil {
 		t.Error("a listener began without a certificate")
 	}
 	dir.put("key.pem", key2)
@@ -384,13 +385,12 @@ func TestTLSCertificateThatTurnsBad(t *testing.T) {
 	eventually(t, "the certificate is in use", func() bool { return served(t, addr, ca) == 2 })
 }
 
-func listenTCP(t *testing.T) net.Listener {
+// ended returns the error of a Listen that is to fail.
+func ended(t *testing.T, p *tp.Peer) error {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lis
+	listened := make(chan error, 1)
+	go func() { listened <- p.Listen() }()
+	return receive(t, listened)
 }
 
 // A client whose authority was taken out of the file does not come back, also
