@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"proto/*":     {"utils", "codec", "xfer", "socket"},
 	"internal/*":  {},
 	"":            {"utils", "codec", "xfer", "socket", "transport"},
+	"tptest/*":    {},
 	"plugin/*":    {"*"},
 	"samples":     {"*"},
 	"samples/*":   {"*"},
