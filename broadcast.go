@@ -70,6 +70,9 @@ func (b *PreparedPush) queue(s *session) (toFlush *socket.Conn, refused *Rerror,
 	}
 	if l.conn.TakesFrame() && l.caps.saidLaunch.Load() && !b.peer.observes && !b.peer.plugins.seesPushes() {
 		flush, err := l.conn.QueueFrame(b.frame)
+		if err != nil {
+			l.countFull(err)
+		}
 		if flush {
 			toFlush = l.conn
 		}

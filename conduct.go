@@ -41,7 +41,7 @@ func (l *link) fault(what string) error {
 	if c.faults++; c.faults <= maxFaults {
 		return nil
 	}
-	return fmt.Errorf("the other side has sent %d packets out of place, the last of them: %s", c.faults, what)
+	return &endReason{refusedConduct, fmt.Errorf("the other side has sent %d packets out of place, the last of them: %s", c.faults, what)}
 }
 
 // pace is until when the PINGs or PONGs that came suffice.

@@ -72,8 +72,15 @@ type PeerConfig struct {
 	// session ends. Default: 30 s.
 	FrameTimeout time.Duration `yaml:"frame_timeout" json:"frame_timeout" ini:"frame_timeout" comment:"Maximum duration for one packet to arrive; ns,µs,ms,s,m,h"`
 	// AcceptTimeout bounds the TLS handshake and the PostAccept hooks of an
-	// accepted connection, each; then it is closed. Default: 5 s.
+	// accepted connection together; then it is closed. Default: 5 s.
 	AcceptTimeout time.Duration `yaml:"accept_timeout" json:"accept_timeout" ini:"accept_timeout" comment:"Maximum duration of the TLS handshake and of the PostAccept plugins; ns,µs,ms,s,m,h"`
+	// MaxOpening is how many connections may be accepted and not let in yet, as
+	// long as the TLS handshake or PostAccept is under way. Beyond it the oldest
+	// one is closed. Default: 1024. Negative: no bound.
+	MaxOpening int `yaml:"max_opening" json:"max_opening" ini:"max_opening" comment:"Maximum accepted connections that are not let in yet"`
+	// MaxOpeningPerIP is the same for one address, such as that of a proxy: beyond
+	// it another one is closed. Default: 64. Negative: no bound.
+	MaxOpeningPerIP int `yaml:"max_opening_per_ip" json:"max_opening_per_ip" ini:"max_opening_per_ip" comment:"Maximum accepted connections of one address that are not let in yet"`
 	// KeepAliveInterval is after how much silence of the other side it is asked
 	// for a sign of life, with a PING. It is 5 s at least: a PING that comes more
 	// often is refused. The other side must know PING, as this library does, and
@@ -96,6 +103,10 @@ type PeerConfig struct {
 	// WriteQueueLimit is how many bytes may wait to be written on a session
 	// before its writers have to wait. Default: 1 MiB.
 	WriteQueueLimit int `yaml:"write_queue_limit" json:"write_queue_limit" ini:"write_queue_limit" comment:"Bytes that may wait to be written on a session"`
+	// SlowPolicy is what becomes of a push when WriteQueueLimit is reached, since
+	// the other side does not read: SlowWait, SlowDrop or SlowClose. Pulls and
+	// replies wait in any case. Default: SlowWait.
+	SlowPolicy SlowPolicy `yaml:"slow_policy" json:"slow_policy" ini:"slow_policy" comment:"What to do with a push when the outgoing queue is full: wait, drop or close"`
 	// PushQueueLimit is how many bytes of memory the pushes and ordered pulls of
 	// a session may take while they wait for their handlers, 512 for each beside
 	// its content, before the session reads no further. While one of its own
@@ -121,6 +132,20 @@ type PeerConfig struct {
 	// Logger is the peer's own. Default: that of SetLogger.
 	Logger Logger `yaml:"-" json:"-" ini:"-"`
 }
+
+// SlowPolicy says how pushes treat a session whose other side does not read.
+type SlowPolicy string
+
+const (
+	// SlowWait makes a push wait for room in the outgoing queue, at most
+	// PeerConfig.DefaultWriteTimeout and the push's context; then it fails with
+	// CodeWriteFailed. It is the zero value.
+	SlowWait SlowPolicy = ""
+	// SlowDrop drops the push at once: it fails with CodeWriteFailed.
+	SlowDrop SlowPolicy = "drop"
+	// SlowClose drops the push and closes the session, also for one of a broadcast.
+	SlowClose SlowPolicy = "close"
+)
 
 // Defaults of PeerConfig.
 const (
@@ -159,6 +184,11 @@ func (c *PeerConfig) Validate() error {
 	}
 	if c.KeepAliveInterval > 0 && c.KeepAliveInterval < pingPause {
 		return fmt.Errorf("tp: PeerConfig.KeepAliveInterval = %v: the other side refuses more than one PING in %v", c.KeepAliveInterval, pingPause)
+	}
+	switch c.SlowPolicy {
+	case SlowWait, "wait", SlowDrop, SlowClose:
+	default:
+		return fmt.Errorf("tp: PeerConfig.SlowPolicy = %q: it is wait, drop or close", c.SlowPolicy)
 	}
 	if c.WriteQueueLimit < 0 {
 		return fmt.Errorf("tp: PeerConfig.WriteQueueLimit = %d: it cannot be negative", c.WriteQueueLimit)
@@ -204,6 +234,11 @@ func (c PeerConfig) withDefaults() PeerConfig {
 	}
 	c.MaxSessionHandlers = orDefault(c.MaxSessionHandlers, defaultMaxSessionHandlers)
 	c.MaxHandlers = orDefault(c.MaxHandlers, defaultMaxHandlers)
+	if c.SlowPolicy == "wait" {
+		c.SlowPolicy = SlowWait
+	}
+	c.MaxOpening = orDefault(c.MaxOpening, defaultMaxOpening)
+	c.MaxOpeningPerIP = orDefault(c.MaxOpeningPerIP, defaultMaxOpeningPerIP)
 	c.WriteQueueLimit = orDefault(c.WriteQueueLimit, defaultWriteQueueLimit)
 	c.PushQueueLimit = orDefault(c.PushQueueLimit, defaultPushQueueLimit)
 	return c

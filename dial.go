@@ -44,7 +44,7 @@ func (p *Peer) dial(ctx context.Context, addr string, protoFunc []socket.ProtoFu
 		return nil, rerr
 	}
 	s := p.newSession(conn, protoFunc)
-	s.id = s.LocalIp()
+	s.id, s.dialled = s.LocalIp(), true
 	if p.cfg.RedialTimes != 0 {
 		s.redial = newRedialer(addr, protoFunc)
 	}
@@ -56,6 +56,7 @@ func (p *Peer) dial(ctx context.Context, addr string, protoFunc []socket.ProtoFu
 	if rerr := s.open(p.plugins.PostDial); rerr != nil {
 		return nil, rerr
 	}
+	p.tally.dialled.Add(1)
 	go s.serve(s.link()) // counted by p.sessions
 	return s, nil
 }

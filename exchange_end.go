@@ -79,14 +79,16 @@ func timeLeft(p *socket.Packet) int64 {
 }
 
 // overdue returns why the handler need not run: nobody waits for it any more.
-func (c *handlerCtx) overdue() *Rerror {
+func (c *handlerCtx) overdue() (why *Rerror) {
 	if e := c.link.ends.Load(); e != nil && e.hasEarly.Load() && c.link.takeEarly(c.input.Seq()) {
-		return notExecuted(CodeCanceled, "the caller gave up before its turn")
+		why = notExecuted(CodeCanceled, "the caller gave up before its turn")
+	} else if more := c.more.Load(); more != nil && !more.deadline.IsZero() && !time.Now().Before(more.deadline) {
+		why = notExecuted(CodeTimeout, "the caller's deadline passed before its turn")
 	}
-	if more := c.more.Load(); more != nil && !more.deadline.IsZero() && !time.Now().Before(more.deadline) {
-		return notExecuted(CodeTimeout, "the caller's deadline passed before its turn")
+	if why != nil {
+		c.link.peer.tally.refuse(refusedOverdue)
 	}
-	return nil
+	return why
 }
 
 // gaveUp returns the reply to a caller that gave up while the handler ran, or whose

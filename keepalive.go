@@ -98,7 +98,7 @@ func (k *keeper) lookAt(l *link) {
 	case k.dead:
 		silent := k.tick * time.Duration(k.dead)
 		k.peer.spawn(func() { // closing may take time, as under TLS
-			l.abort(fmt.Errorf("nothing has come for %v, not even the answer to a PING (PeerConfig.KeepAliveInterval, KeepAliveTimeout)", silent))
+			l.abort(&endReason{refusedKeepAlive, fmt.Errorf("nothing has come for %v, not even the answer to a PING (PeerConfig.KeepAliveInterval, KeepAliveTimeout)", silent)})
 		})
 	}
 }

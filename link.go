@@ -1,6 +1,7 @@
 package tp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,11 +45,13 @@ type link struct {
 	pending pendingPulls
 
 	// What the handlers and the reader change.
-	handlers   atomic.Int64 // exchanges of the other side that are not finished
+	handlers   atomic.Int32 // exchanges of the other side that are not finished
+	born       uint32       // milliseconds since processStart
 	pushSeq    atomic.Uint64
 	line       *line       // the reader's; nil as long as no exchange was ordered
 	takesBytes bool        // the reader's: whether the last body was wanted as it came
 	left       bool        // the reader's: the other side has left
+	tallied    bool        // what went over it is in the peer's sum; guarded by the peer's mu
 	arrived    *arrival    // the reader's; nil while it is idle
 	readEnded  atomic.Bool // as those above: nothing more will be read
 	conduct    *conduct    // the reader's; nil as long as there is nothing to note
@@ -66,7 +69,7 @@ type link struct {
 }
 
 func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
-	l := &link{sess: s, peer: s.peer}
+	l := &link{sess: s, peer: s.peer, born: uint32(sinceStart().Milliseconds())}
 	cfg := &l.peer.cfg
 	l.conn = socket.NewConn(c, socket.Options{
 		PacketLimit:  cfg.PacketSizeLimit,
@@ -119,7 +122,36 @@ func (l *link) send(p *socket.Packet) error {
 	sent := l.caps.announce(p)
 	err := l.conn.QueuePacket(p)
 	sent(err)
+	if err != nil {
+		l.countFull(err)
+	}
 	return err
+}
+
+// sendNow is send that does not wait for room.
+func (l *link) sendNow(p *socket.Packet) error {
+	sent := l.caps.announce(p)
+	err := l.conn.QueuePacketNow(p)
+	sent(err)
+	if err != nil {
+		l.countFull(err)
+	}
+	return err
+}
+
+// countFull counts a packet that found no room, and closes the link if that is what
+// the peer does with those who do not read.
+func (l *link) countFull(err error) {
+	full := errors.Is(err, socket.ErrQueueFull)
+	if !full && !errors.Is(err, socket.ErrQueueTimeout) {
+		return
+	}
+	l.peer.tally.refuse(refusedQueue)
+	if full && l.peer.cfg.SlowPolicy == SlowClose {
+		l.peer.spawn(func() { // closing may take time, as under TLS
+			l.abort(&endReason{refusedSlow, fmt.Errorf("the other side reads too slowly (PeerConfig.SlowPolicy): %w", err)})
+		})
+	}
 }
 
 // sendFromWorker is send for a worker of the pool. Others may run handlers whose
@@ -156,6 +188,9 @@ func (l *link) sendNeverWaiting(p *socket.Packet) error {
 		l.peer.pool.mustStart(flushTask{l.conn})
 	}
 	sent(err)
+	if err != nil {
+		l.countFull(err)
+	}
 	return err
 }
 
@@ -206,7 +241,7 @@ func (l *link) begin(limited bool) bool {
 		return true
 	}
 	cfg := &l.peer.cfg
-	if cfg.MaxSessionHandlers > 0 && n > int64(cfg.MaxSessionHandlers) ||
+	if cfg.MaxSessionHandlers > 0 && int(n) > cfg.MaxSessionHandlers ||
 		cfg.MaxHandlers > 0 && all > int64(cfg.MaxHandlers) {
 		l.finish()
 		return false
@@ -251,6 +286,9 @@ func (l *link) receiveOpening(p *socket.Packet) error { return l.conn.ReadPacket
 // When the other side goes away first, this one answers with its GOAWAY after
 // its handlers are done, since they may pull and push until then.
 func (l *link) drain(ctx context.Context) {
+	if !l.awaitFirst(ctx) {
+		return
+	}
 	if !l.refusing.Load() && !l.awaitQuiet(ctx, func() bool { return true }) {
 		return
 	}
@@ -284,6 +322,24 @@ func (l *link) drain(ctx context.Context) {
 	if !l.await(ctx, l.readEnded.Load) {
 		l.abort(errors.New("the other side did not close in time"))
 	}
+}
+
+// firstWord is how long the other side has, from the beginning, for its first
+// packet. Who has just dialled is about to pull, and until then cannot be told that
+// this side goes away.
+const firstWord = time.Second
+
+// awaitFirst waits for the first packet of the other side, or until it is not to be
+// expected any more. False means that the link is over.
+func (l *link) awaitFirst(ctx context.Context) bool {
+	age := time.Duration(uint32(sinceStart().Milliseconds())-l.born) * time.Millisecond
+	if l.peer.life.Err() == nil || l.sess.dialled || l.caps.known() || age >= firstWord {
+		return true
+	}
+	bound, cancel := context.WithTimeout(ctx, firstWord-age)
+	defer cancel()
+	l.await(bound, func() bool { return l.caps.known() || l.readEnded.Load() })
+	return !l.readEnded.Load()
 }
 
 // awaitQuiet waits until no handler runs, no pull waits for its reply, and
@@ -346,6 +402,7 @@ func (l *link) end(err error) {
 	l.cancelContext(&l.pullCtx)
 	l.finishLine()
 	l.cancelContext(&l.pushCtx)
+	l.peer.countEnded(l)
 	l.over.Store(true)
 }
 
@@ -385,7 +442,9 @@ func (l *link) finishLine() {
 // logEnd returns what fails the pulls under way, and logs what is not normal.
 func (l *link) logEnd(err error) *Rerror {
 	detail := "the other side closed the connection"
-	switch _, cause := l.aborted(); {
+	_, cause := l.aborted()
+	l.peer.tally.refuseErr(cmp.Or(cause, err))
+	switch {
 	case cause != nil:
 		detail = "closed by this side: " + cause.Error()
 		l.peer.log().Warnf("session %s: closed: %v", l.sess.Id(), cause)

@@ -147,8 +147,11 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
 		return unknownType(p.Ptype())
 	}
-	if l.caps.hear(p) && l.caps.silent() {
-		l.queueControl(TypePing, 0)
+	if l.caps.hear(p) {
+		l.settle()
+		if l.caps.silent() {
+			l.queueControl(TypePing, 0)
+		}
 	}
 	switch p.Ptype() {
 	case TypePull:
@@ -223,6 +226,7 @@ func (l *link) expect(bytes bool) {
 // that was given up may have one.
 func (l *link) dropReply(p *socket.Packet) error {
 	l.wakeArrived() // the logger may be slow
+	l.peer.tally.refuse(refusedLate)
 	l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
 	p.ReleaseBody()
 	if l.pending.forgive() {
@@ -288,6 +292,7 @@ func (l *link) counted(c *handlerCtx, hooks func(ReadCtx) *Rerror) *Rerror {
 
 // refusePull answers from the reader that there are too many.
 func (l *link) refusePull(c *handlerCtx) {
+	l.peer.tally.refuse(refusedHandlers)
 	c.input.ReleaseBody()
 	rerr := NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool")
@@ -359,7 +364,7 @@ func (l *link) awaitRoom() error {
 		}
 		if l.left || l.pending.len() > 0 {
 			if bytes > limit*pushQueueStretch {
-				return fmt.Errorf("%d bytes of pushes and ordered pulls wait for their handlers while a pull of this side is under way or the other side has left; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)
+				return &endReason{refusedPushQueue, fmt.Errorf("%d bytes of pushes and ordered pulls wait for their handlers while a pull of this side is under way or the other side has left; the limit is %d times PeerConfig.PushQueueLimit, %d", bytes, pushQueueStretch, limit)}
 			}
 			return nil
 		}

@@ -108,10 +108,10 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 				_ = conn.Close()
 				return ErrListenClosed
 			}
-			go p.serveAccepted(conn, config, protoFunc)
+			p.take(conn, config, protoFunc)
 			continue
 		}
-		if p.isClosing() {
+		if p.isStopping() {
 			return ErrListenClosed
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -127,17 +127,37 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 	}
 }
 
+// take lets an accepted conn in, in another goroutine, if there are not too many
+// that want to come in.
+func (p *Peer) take(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
+	var o *opening
+	if p.hasOpenings(config != nil) {
+		var ok bool
+		if o, ok = p.admit(conn); !ok {
+			p.tally.refuse(refusedOpening)
+			p.log().Warnf("conn %s: not accepted: there are %d such connections of its address (PeerConfig.MaxOpeningPerIP)", addrText(conn.RemoteAddr()), p.cfg.MaxOpeningPerIP)
+			_ = conn.Close()
+			p.leave()
+			return
+		}
+	}
+	go p.serveAccepted(conn, o, config, protoFunc)
+}
+
 // serveAccepted opens an accepted session. What serves it is another goroutine,
 // whose stack is still small.
-func (p *Peer) serveAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
-	if s := p.openAccepted(conn, config, protoFunc); s != nil {
+func (p *Peer) serveAccepted(conn net.Conn, o *opening, config *tls.Config, protoFunc []socket.ProtoFunc) {
+	if s := p.openAccepted(conn, o, config, protoFunc); s != nil {
 		go s.serve(s.link()) // counted by p.sessions
 	}
 }
 
 // openAccepted returns nil when it has closed the conn.
-func (p *Peer) openAccepted(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
+func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
 	defer p.leave()
+	if o != nil {
+		defer p.settled(o)
+	}
 	returned := false
 	defer func() { // the functions of a TLS config and a ProtoFunc may panic
 		if !returned {
@@ -153,16 +173,19 @@ func (p *Peer) openAccepted(conn net.Conn, config *tls.Config, protoFunc []socke
 }
 
 func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
+	ctx, cancel := p.acceptBound()
+	defer cancel()
 	if config != nil {
-		secure, err := p.handshake(conn, config)
-		if err != nil {
+		secure := tls.Server(conn, config)
+		if err := p.handshake(ctx, secure); err != nil {
+			p.tally.refuse(refusedAccept)
 			p.log().Warnf("conn %s: TLS handshake: %v", addrText(conn.RemoteAddr()), err)
 			_ = conn.Close()
 			return nil
 		}
 		conn = secure
 	}
-	s, ok := p.accept(conn, protoFunc)
+	s, ok := p.accept(ctx, conn, protoFunc)
 	if !ok {
 		return nil
 	}
@@ -172,7 +195,7 @@ func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []so
 func (p *Peer) addListener(lis net.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.isClosing() {
+	if p.stopping {
 		return false
 	}
 	p.listeners[lis] = true

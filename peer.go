@@ -39,6 +39,7 @@ type Peer struct {
 	hub        sessionHub
 	keeper     *keeper
 	broadcasts atomic.Uint64 // how many pushes were prepared
+	tally      tally
 
 	// Each exchange changes these, and only reads what lies around them.
 	_        cacheLine
@@ -47,14 +48,17 @@ type Peer struct {
 	handlers atomic.Int64 // running, of all sessions
 	_        cacheLine
 
-	life   context.Context // ends when Shutdown begins
+	life   context.Context // ends when Shutdown has closed the listeners
 	die    context.CancelFunc
 	killed chan struct{} // closed when the sessions are over, or are to be
 	gone   chan struct{} // closed when Shutdown is over
 
 	mu        sync.Mutex // protects following
 	tls       *tls.Config
+	stopping  bool // Shutdown has begun
 	listeners map[net.Listener]bool
+	openings  openings
+	ended     socket.Traffic   // of the links that are over
 	sessions  map[*session]int // of all that are opening or have goroutines, how many
 	serving   int              // goroutines of listeners, and what opens sessions
 	empty     notice.Notice    // there are no sessions and serving is 0
@@ -197,6 +201,12 @@ func (p *Peer) checkEmpty() {
 
 func (p *Peer) isEmpty() bool { return len(p.sessions) == 0 && p.serving == 0 }
 
+func (p *Peer) isStopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopping
+}
+
 func (p *Peer) isClosing() bool {
 	return p.life.Err() != nil
 }
@@ -209,15 +219,17 @@ func (p *Peer) ServeConn(conn net.Conn, protoFunc ...socket.ProtoFunc) Session {
 	if conn == nil {
 		panic("tp: ServeConn: the conn is nil")
 	}
-	s, ok := p.accept(conn, protoFunc)
+	ctx, cancel := p.acceptBound()
+	defer cancel()
+	s, ok := p.accept(ctx, conn, protoFunc)
 	if ok {
 		go s.serve(s.link()) // counted by p.sessions
 	}
 	return s
 }
 
-// accept makes an open session of an accepted conn.
-func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, ok bool) {
+// accept makes an open session of an accepted conn, unless ctx ends before.
+func (p *Peer) accept(ctx context.Context, conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, ok bool) {
 	s = p.newSession(conn, protoFunc)
 	s.id = s.RemoteIp()
 	if !p.remember(s) {
@@ -226,15 +238,22 @@ func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, 
 		s.tellOver()
 		return s, false
 	}
-	if bound := p.cfg.AcceptTimeout; bound > 0 && len(p.plugins.sorted.Load().postAccept) > 0 {
-		timer := time.AfterFunc(bound, func() { _ = s.cutOpening() })
-		defer timer.Stop()
-	}
+	defer context.AfterFunc(ctx, func() { _ = s.cutOpening() })()
 	if rerr := s.open(p.plugins.PostAccept); rerr != nil {
+		p.tally.refuse(refusedAccept)
 		p.log().Warnf("session %s: not accepted: %v", s.Id(), rerr)
 		return s, false
 	}
+	p.tally.accepted.Add(1)
 	return s, true
+}
+
+// acceptBound returns the context of letting a conn in.
+func (p *Peer) acceptBound() (context.Context, context.CancelFunc) {
+	if bound := p.cfg.AcceptTimeout; bound > 0 {
+		return context.WithTimeout(context.Background(), bound)
+	}
+	return context.Background(), nothing
 }
 
 // Shutdown closes the listeners, then drains all sessions side by side: it
@@ -249,27 +268,37 @@ func (p *Peer) accept(conn net.Conn, protoFunc []socket.ProtoFunc) (s *session, 
 // takes until ctx ends: use a goroutine there.
 func (p *Peer) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
-	if p.isClosing() {
+	if p.stopping {
 		p.mu.Unlock()
 		return p.awaitGone(ctx)
 	}
-	p.die()
+	p.stopping = true
 	for lis := range p.listeners {
 		_ = lis.Close()
 	}
-	sessions := make([]*session, 0, len(p.sessions))
-	for s := range p.sessions {
-		sessions = append(sessions, s)
-	}
 	p.mu.Unlock()
-
-	for _, s := range sessions {
+	p.awaitOpenings(ctx)
+	p.mu.Lock()
+	p.die()
+	p.mu.Unlock()
+	for _, s := range p.allSessions() {
 		s.drainWithin(ctx)
 	}
 	p.finishShutdown(ctx)
 	process.remove(p)
 	close(p.gone)
 	return p.shutErr
+}
+
+// allSessions returns those that are opening or have a goroutine.
+func (p *Peer) allSessions() []*session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]*session, 0, len(p.sessions))
+	for s := range p.sessions {
+		all = append(all, s)
+	}
+	return all
 }
 
 // awaitGone waits for the Shutdown that came first.
@@ -294,12 +323,7 @@ func (p *Peer) finishShutdown(ctx context.Context) {
 	if drained && p.pool.wait(ctx.Done()) {
 		return
 	}
-	p.mu.Lock()
-	left := make([]*session, 0, len(p.sessions))
-	for s := range p.sessions {
-		left = append(left, s)
-	}
-	p.mu.Unlock()
+	left := p.allSessions()
 	p.shutErr = fmt.Errorf("tp: shutdown cut off %d sessions and %d running handlers: %w", len(left), p.handlers.Load(), ctx.Err())
 	for _, s := range left {
 		for _, l := range s.links() {

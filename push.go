@@ -77,7 +77,11 @@ func (c *pushCmd) launch() (refused *Rerror, err error) {
 		if rerr != nil {
 			return rerr, nil
 		}
-		refused, err = c.sendOn(l, l.send)
+		send := l.send
+		if c.sess.peer.cfg.SlowPolicy != SlowWait {
+			send = l.sendNow
+		}
+		refused, err = c.sendOn(l, send)
 		if err == nil || !isUnlinked(err) || c.sess.redial == nil {
 			return refused, err
 		}

@@ -230,6 +230,7 @@ func (s *session) adopt(l *link) *Rerror {
 	r.news.Tell()
 	r.mu.Unlock()
 	s.peer.countGoroutine(s)
+	s.peer.tally.redialled.Add(1)
 	go s.serve(l)
 	ctx, cancel := s.peer.closeBound()
 	old.startDrain(ctx, cancel)

@@ -103,6 +103,7 @@ func (c *handlerCtx) drop() {
 
 func (c *handlerCtx) dropPush(why *Rerror) {
 	c.input.ReleaseBody()
+	c.link.peer.tally.refuse(refusedPush)
 	c.link.peer.log().Warnf("session %s: push %q dropped: %v", c.link.sess.Id(), clipURI(c.uri), why)
 }
 

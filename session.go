@@ -165,7 +165,8 @@ type session struct {
 	registered bool
 	replaced   bool
 
-	phase atomic.Int32
+	dialled bool // and not accepted
+	phase   atomic.Int32
 
 	mu     sync.Mutex    // protects following
 	over   chan struct{} // closed when all is over; nil as long as nobody has asked for it

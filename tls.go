@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 )
 
 // SetTLSConfig makes listeners and dials that begin from now on use TLS with
@@ -54,13 +53,11 @@ func (p *Peer) ownTLSConfig() *tls.Config {
 	return p.tls
 }
 
-// handshake makes a TLS conn of an accepted one, within the accept timeout.
-func (p *Peer) handshake(conn net.Conn, config *tls.Config) (net.Conn, error) {
-	ctx, cancel := p.life, nothing // closing the peer ends a handshake
-	if bound := p.cfg.AcceptTimeout; bound > 0 {
-		ctx, cancel = context.WithTimeout(ctx, bound)
-	}
-	defer cancel()
-	secure := tls.Server(conn, config)
-	return secure, secure.HandshakeContext(ctx)
+// handshake is the handshake of an accepted conn, which ends with ctx and when the
+// peer is closed.
+func (p *Peer) handshake(ctx context.Context, conn *tls.Conn) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(p.life, stop)()
+	return conn.HandshakeContext(ctx)
 }

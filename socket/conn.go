@@ -265,6 +265,13 @@ func (c *Conn) QueuePacket(p *Packet) error {
 	return err
 }
 
+// QueuePacketNow is QueuePacket that fails with ErrQueueFull where that waits for
+// room.
+func (c *Conn) QueuePacketNow(p *Packet) error {
+	_, _, err := c.queuePacket(p, needsRoom)
+	return err
+}
+
 // QueuePacketNoWait is QueuePacket for the goroutine that reads, which must
 // never wait. To a queue that is full it may add a reserve of 256 KiB, beyond
 // which it fails with ErrQueueFull. The frame leaves when the reader next

@@ -34,6 +34,8 @@ const (
 	// leavesFlush waits for room, but does not flush: it promises that somebody
 	// will.
 	leavesFlush
+	// needsRoom does not wait for room.
+	needsRoom
 	// readerWrites waits for nothing: it has a reserve, and its frames gather.
 	readerWrites
 	// neverWaits waits for nothing and has no reserve. It does not flush either.
@@ -53,7 +55,6 @@ func (how patience) waitsForRoom() bool { return how == mayWait || how == leaves
 type outbox struct {
 	mu       sync.Mutex // protects following
 	queue    []*buffer  // committed frames, not yet taken by a flusher
-	waiting  int        // bytes in queue and in the flusher's hands
 	accepted uint64     // bytes ever committed
 	packets  uint64     // frames ever committed
 	err      error      // the first failure
@@ -184,12 +185,11 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 	o.frames++
 	o.packets++
 	switch {
-	case o.waiting < c.opt.QueueLimit:
+	case o.waiting() < c.opt.QueueLimit:
 		o.reserved = 0
 	case how == readerWrites:
 		o.reserved += n
 	}
-	o.waiting += n
 	o.accepted += uint64(n)
 	if o.flushing {
 		return o.accepted, false
@@ -315,10 +315,18 @@ func (o *outbox) refusal() error {
 	return o.err
 }
 
+// waiting returns how many bytes are in queue and in the flusher's hands. mu is held.
+func (o *outbox) waiting() int {
+	if o.err != nil {
+		return 0
+	}
+	return int(o.accepted - o.written)
+}
+
 // fits reports whether one more frame is admitted. What the reader may queue
 // above the limit is reckoned by itself: one frame before it may be far above.
 func (o *outbox) fits(c *Conn, how patience) bool {
-	return o.waiting < c.opt.QueueLimit || how == readerWrites && o.reserved < queueReserve
+	return o.waiting() < c.opt.QueueLimit || how == readerWrites && o.reserved < queueReserve
 }
 
 // admit returns when there is room. It is called with mu held, and gives it
@@ -332,7 +340,7 @@ func (o *outbox) admit(c *Conn, a *admission) error {
 			return nil
 		}
 		if !a.how.waitsForRoom() {
-			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting)
+			return fmt.Errorf("%w: %d bytes wait", ErrQueueFull, o.waiting())
 		}
 		timeout, done := a.bounds(c)
 		progress := o.progress.Wait()
@@ -445,9 +453,6 @@ func (o *outbox) countWritten(n int) {
 	if n == 0 {
 		return
 	}
-	if o.err == nil { // otherwise nothing waits any more
-		o.waiting -= n
-	}
 	o.written += uint64(n)
 	o.progress.Tell()
 }
@@ -461,7 +466,6 @@ func (o *outbox) fail(err error) bool {
 		o.err = err
 	}
 	o.recycle()
-	o.waiting = 0
 	o.progress.Tell()
 	return first
 }

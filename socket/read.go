@@ -202,6 +202,14 @@ type Traffic struct {
 	PacketsIn, PacketsOut uint64
 }
 
+// Add adds that of another Conn.
+func (t *Traffic) Add(other Traffic) {
+	t.BytesIn += other.BytesIn
+	t.BytesOut += other.BytesOut
+	t.PacketsIn += other.PacketsIn
+	t.PacketsOut += other.PacketsOut
+}
+
 // Traffic returns what went over the Conn so far, and how many bytes wait to be
 // written.
 func (c *Conn) Traffic() (sum Traffic, queued int) {
@@ -210,7 +218,7 @@ func (c *Conn) Traffic() (sum Traffic, queued int) {
 	return Traffic{
 		BytesIn: c.in.bytes.Load(), BytesOut: c.out.written,
 		PacketsIn: c.in.packets.Load(), PacketsOut: c.out.packets,
-	}, c.out.waiting
+	}, c.out.waiting()
 }
 
 // acquire takes a pooled buffer.

@@ -308,7 +308,7 @@ func (c *Conn) waitWritten(ctx context.Context, target uint64) error {
 func (c *Conn) Queued() int {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	return c.out.waiting
+	return c.out.waiting()
 }
 
 // Write writes raw bytes after the frames that are queued, and returns when

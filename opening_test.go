@@ -1,0 +1,93 @@
+package tp_test
+
+import (
+	"testing"
+	"time"
+
+	tp "github.com/henrylee2cn/teleport"
+)
+
+// Of those who come and do not say who they are, the oldest goes when there are too
+// many, and of one address no more are taken; others come in all the time.
+func TestOpeningsAreBounded(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{MaxOpening: 5, MaxOpeningPerIP: 100, AcceptTimeout: time.Hour}, authorize())
+	echo(srv)
+	addr := serve(t, srv)
+	var silent []*wire
+	for i := range 10 {
+		silent = append(silent, dialWire(t, addr))
+		eventually(t, "it is opening", func() bool { return srv.Stats().Opening == min(i+1, 5) })
+		if i >= 5 {
+			silent[i-5].wantClosed()
+		}
+	}
+	wantRefused := func(p *tp.Peer, reason string, n uint64) {
+		t.Helper()
+		eventually(t, reason, func() bool { return p.Stats().Refused[reason] == n })
+	}
+	wantRefused(srv, "opening", 5)
+	cli := newPeer(t, tp.PeerConfig{}, present("let me in"))
+	noRerror(t, dial(t, cli, addr).Pull("/echo", nil, nil).Rerror())
+	silent[5].wantClosed() // it made room for the client
+	for _, w := range silent {
+		_ = w.Close()
+	}
+	eventually(t, "none is opening", func() bool { return srv.Stats().Opening == 0 })
+
+	srv = newPeer(t, tp.PeerConfig{MaxOpeningPerIP: 3, AcceptTimeout: time.Hour}, authorize())
+	echo(srv)
+	addr = serve(t, srv)
+	silent = nil
+	for i := range 3 {
+		silent = append(silent, dialWire(t, addr))
+		eventually(t, "it is opening", func() bool { return srv.Stats().Opening == i+1 })
+	}
+	dialWire(t, addr).wantClosed()
+	wantRefused(srv, "opening", 1)
+	_ = silent[0].Close()
+	eventually(t, "there is room", func() bool { return srv.Stats().Opening == 2 })
+	noRerror(t, dial(t, cli, addr).Pull("/echo", nil, nil).Rerror())
+	for _, w := range silent {
+		_ = w.Close()
+	}
+}
+
+// A connection that has come before its listener was closed is let in, and then
+// drained: its dial does not fail.
+func TestShutdownLetsIn(t *testing.T) {
+	entered, enter := make(chan struct{}), make(chan struct{})
+	srv := newPeer(t, tp.PeerConfig{}, &sessionHooks{accept: func(tp.PreSession) *tp.Rerror {
+		close(entered)
+		<-enter
+		return nil
+	}})
+	echo(srv)
+	addr := serve(t, srv)
+	w := dialWire(t, addr)
+	pull := jsonPull(1, "/echo", "1")
+	pull.meta = saysCaps
+	w.send(pull)
+	receive(t, entered)
+	closed := make(chan error, 1)
+	go func() { closed <- srv.Close() }()
+	eventually(t, "it listens no more", func() bool { return len(srv.Addrs()) == 0 })
+	close(enter)
+	answered := false
+	for {
+		f, err := w.read()
+		if err != nil {
+			break
+		}
+		if f.ptype == tp.TypeReply {
+			answered = true
+			w.send(frame{ptype: tp.TypeGoAway})
+			_ = w.Close()
+		}
+	}
+	if !answered {
+		t.Error("its pull was not answered")
+	}
+	if err := receive(t, closed); err != nil {
+		t.Error(err)
+	}
+}
