@@ -14,15 +14,18 @@
 // bytes cannot grow into gigabytes.
 package xfer
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrExceedLimit is wrapped by the errors about a filter that makes more
 // bytes from a packet than the limit allows.
 var ErrExceedLimit = errors.New("xfer: unpacked data exceeds the limit")
 
-// ErrXferPipeTooLong is wrapped by the errors about a pipe of more than 255
-// filters: their number is one byte on the wire.
-var ErrXferPipeTooLong = errors.New("xfer: more than 255 filters in a pipe")
+// ErrXferPipeTooLong is wrapped by the errors about a pipe of more than
+// MaxFilters filters.
+var ErrXferPipeTooLong = fmt.Errorf("xfer: more than %d filters in a pipe", MaxFilters)
 
 // XferFilter changes the bytes of a packet in a way that can be undone.
 //

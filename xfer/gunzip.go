@@ -36,7 +36,13 @@ var (
 var (
 	errTrailing = errors.New("bytes after the end of the gzip stream")
 	errTooMuch  = errors.New("too many bytes")
+	errMeasured = errors.New("the number of bytes is known by now")
 )
+
+// largeOutput is from where on memory for the result is taken only once its
+// length is known, so that a stream which is refused has not cost much more
+// than is allowed.
+const largeOutput = 512 << 10
 
 // unpackers holds decompressors: of *unpacker.
 var unpackers = sync.Pool{New: func() interface{} { return new(unpacker) }}
@@ -47,6 +53,7 @@ type unpacker struct {
 	input input
 	zr    gzip.Reader
 	fr    io.ReadCloser // a flate.Resetter; nil until it is needed
+	count int           // the number of bytes, after errMeasured
 }
 
 // input reads data and then tail. Since it is an io.ByteReader, flate takes
@@ -102,28 +109,33 @@ func (u *unpacker) unpack(src []byte, max int) ([]byte, error) {
 
 // unpackWhole decompresses a complete stream.
 func (u *unpacker) unpackWhole(src []byte, max int) ([]byte, error) {
-	u.input = input{data: src}
-	if err := u.zr.Reset(&u.input); err != nil {
-		return nil, err
+	hint, promised := expectedLen(src)
+	dst, err := u.readWhole(src, max, hint, promised)
+	if err == errMeasured {
+		dst, err = u.readWhole(src, max, u.count, promised)
 	}
-	u.zr.Multistream(false)
-	dst, err := u.readAll(&u.zr, max, expectedLen(src))
 	if err == errTooMuch {
 		return nil, exceedError(max)
 	}
 	return dst, err
 }
 
+func (u *unpacker) readWhole(src []byte, max, hint int, promised int64) ([]byte, error) {
+	u.input = input{data: src}
+	if err := u.zr.Reset(&u.input); err != nil {
+		return nil, err
+	}
+	u.zr.Multistream(false)
+	return u.readAll(&u.zr, max, hint, promised)
+}
+
 // unpackFlushed decompresses a stream with the plain header that was flushed
 // but not closed, by means of flushProbe.
 func (u *unpacker) unpackFlushed(src []byte, max int) ([]byte, error) {
-	u.input = input{data: src[plainHeaderLen : len(src)-len(flushMark)], tail: flushProbe}
-	if u.fr == nil {
-		u.fr = flate.NewReader(&u.input)
-	} else if err := u.fr.(flate.Resetter).Reset(&u.input, nil); err != nil {
-		return nil, err
+	dst, err := u.readFlushed(src, max+1, min(2*len(src), largeOutput))
+	if err == errMeasured {
+		dst, err = u.readFlushed(src, max+1, u.count)
 	}
-	dst, err := u.readAll(u.fr, max+1, 2*len(src))
 	if err == errTooMuch {
 		return nil, exceedError(max)
 	}
@@ -136,25 +148,44 @@ func (u *unpacker) unpackFlushed(src []byte, max int) ([]byte, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
+// readFlushed reads such a stream with the flushProbe.
+func (u *unpacker) readFlushed(src []byte, max, hint int) ([]byte, error) {
+	u.input = input{data: src[plainHeaderLen : len(src)-len(flushMark)], tail: flushProbe}
+	if u.fr == nil {
+		u.fr = flate.NewReader(&u.input)
+	} else if err := u.fr.(flate.Resetter).Reset(&u.input, nil); err != nil {
+		return nil, err
+	}
+	return u.readAll(u.fr, max, hint, 0)
+}
+
 // exceedError is the error about more than max bytes.
 func exceedError(max int) error {
 	return fmt.Errorf("%w: at least %d bytes, at most %d are allowed", ErrExceedLimit, max+1, max)
 }
 
-// expectedLen returns the length that the end of a stream promises, or less
-// if that is more than src could well hold: it is only a hint.
-func expectedLen(src []byte) int {
+// expectedLen returns the length that the end of a stream promises, and a hint
+// to begin with: that, or less if it is more than src could well hold.
+func expectedLen(src []byte) (hint int, promised int64) {
 	if len(src) < 4 {
-		return 0
+		return 0, 0
 	}
-	promised := binary.LittleEndian.Uint32(src[len(src)-4:])
-	return int(min(int64(promised), 8*int64(len(src))))
+	promised = int64(binary.LittleEndian.Uint32(src[len(src)-4:]))
+	likely := 8 * int64(len(src))
+	if promised > likely {
+		return int(min(likely, largeOutput)), promised
+	}
+	return int(promised), promised
 }
 
 // readAll reads r, which decompresses u.input, to its end. It fails with
 // errTooMuch if more than max bytes come, and if bytes of the input are left.
-// It starts with room for hint bytes, and about doubles it when needed.
-func (u *unpacker) readAll(r io.Reader, max, hint int) ([]byte, error) {
+//
+// It starts with room for hint bytes and about doubles it when needed, up to
+// largeOutput. Then it makes room for what is promised, if that may be. Where
+// nothing is, or falsely, it only counts what follows, and fails with
+// errMeasured if all would fit: u.count is the hint of another try.
+func (u *unpacker) readAll(r io.Reader, max, hint int, promised int64) ([]byte, error) {
 	// One byte more than fits shows that there is too much; and room for it
 	// shows the end without growing.
 	most := max + 1
@@ -171,14 +202,40 @@ func (u *unpacker) readAll(r io.Reader, max, hint int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(dst) == cap(dst) {
-			grown := make([]byte, len(dst), int(min(int64(most), 2*int64(cap(dst))+512)))
-			copy(grown, dst)
-			dst = grown
+		if len(dst) < cap(dst) {
+			continue
 		}
+		room := 2*int64(cap(dst)) + 512
+		if cap(dst) >= largeOutput {
+			if promised < int64(len(dst)) || promised > int64(max) {
+				return nil, u.measure(r, dst, max)
+			}
+			room = promised + 1
+		}
+		grown := make([]byte, len(dst), int(min(int64(most), room)))
+		copy(grown, dst)
+		dst = grown
 	}
 	if n := u.input.rest(); n > 0 {
 		return nil, fmt.Errorf("%d %w", n, errTrailing)
 	}
 	return dst, nil
+}
+
+// measure counts the bytes that r has beyond those of dst, over which it reads.
+func (u *unpacker) measure(r io.Reader, dst []byte, max int) error {
+	u.count = len(dst)
+	for {
+		n, err := r.Read(dst)
+		if n > max-u.count {
+			return errTooMuch
+		}
+		u.count += n
+		if err == io.EOF {
+			return errMeasured
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

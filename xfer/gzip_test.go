@@ -316,6 +316,73 @@ func TestGzipBomb(t *testing.T) {
 	}
 }
 
+// outerGzip is gzip once more, under an id of its own.
+type outerGzip struct{ *xfer.Gzip }
+
+func (outerGzip) Id() byte { return 'o' }
+
+// What is refused has cost no more memory than is allowed, and 2 MiB: also when
+// the end of the stream lies about its length, and when there is another one
+// inside of it.
+func TestGzipBombMemory(t *testing.T) {
+	const max = 16 << 20
+	g := newGzip(t, 1)
+	register(t, outerGzip{g})
+	content := make([]byte, 4*max)
+	bomb := pack(t, g, content)
+	lie := bytes.Clone(bomb)
+	copy(lie[len(lie)-4:], []byte{0, 0, 0, 1}) // 16 MiB
+	tests := []struct {
+		name, ids string
+		packed    []byte
+	}{
+		{"once", "g", bomb},
+		{"once, flushed", "g", flushed(t, 1, content)},
+		{"once, with a false length", "g", lie},
+		{"nested", "og", pack(t, g, bomb)},
+		{"nested, flushed", "og", flushed(t, 1, flushed(t, 1, content))},
+		{"nested, with a false length", "og", pack(t, g, lie)},
+		{"nested, much at the first step", "og", pack(t, g, append(bytes.Clone(bomb), content[:8<<20]...))},
+	}
+	for _, tt := range tests {
+		pipe := pipeOf(t, []byte(tt.ids)...)
+		var err error
+		memory := allocated(func() { _, err = pipe.OnUnpackLimit(tt.packed, max) })
+		if !errors.Is(err, xfer.ErrExceedLimit) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, xfer.ErrExceedLimit)
+		}
+		t.Logf("%s: %d bytes took %d", tt.name, len(tt.packed), memory)
+		if memory > max+2<<20 {
+			t.Errorf("%s: %d bytes took %d of memory, want at most %d", tt.name, len(tt.packed), memory, max+2<<20)
+		}
+	}
+}
+
+// A large content comes out whole, whatever its length was thought to be.
+func TestGzipLarge(t *testing.T) {
+	g := newGzip(t, 1)
+	for _, n := range []int{512<<10 - 1, 512 << 10, 512<<10 + 1, 1 << 20, 5 << 20} {
+		for name, content := range map[string][]byte{"zeros": make([]byte, n), "random": random(n)} {
+			for form, packed := range map[string][]byte{"whole": pack(t, g, content), "flushed": flushed(t, 1, content)} {
+				if got, err := g.OnUnpackLimit(packed, n); err != nil || !bytes.Equal(got, content) {
+					t.Errorf("%d %s, %s: got %d bytes, %v", n, name, form, len(got), err)
+				}
+				if got, err := g.OnUnpackLimit(packed, n-1); got != nil || !errors.Is(err, xfer.ErrExceedLimit) {
+					t.Errorf("%d %s, %s, one too many: got %d bytes, %v", n, name, form, len(got), err)
+				}
+				if got, err := g.OnUnpackLimit(packed[:len(packed)-5], n); got != nil || err == nil || errors.Is(err, xfer.ErrExceedLimit) {
+					t.Errorf("%d %s, %s, cut off: got %d bytes, %v", n, name, form, len(got), err)
+				}
+			}
+		}
+	}
+	small, large := pack(t, g, make([]byte, 1000)), pack(t, g, make([]byte, 1<<20))
+	copy(large[len(large)-4:], small[len(small)-4:])
+	if _, err := g.OnUnpack(large); !errors.Is(err, gzip.ErrChecksum) {
+		t.Errorf("a length that is too short: got %v, want %v", err, gzip.ErrChecksum)
+	}
+}
+
 func maxOf(max int) int {
 	if max < 0 {
 		return 0

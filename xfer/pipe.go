@@ -5,8 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// maxFilters is how many filters a packet can list.
-const maxFilters = 255
+// MaxFilters is how many filters a packet may go through. It cannot be changed:
+// one for each of compression, encryption and a checksum leaves one more.
+const MaxFilters = 4
 
 // XferPipe is the list of the filters of a packet, outermost first: the ids
 // are in the order in which they stand on the wire. Packing applies the last
@@ -52,7 +53,7 @@ func (x *XferPipe) Reset() {
 
 // Append adds the registered filters with the ids, as the innermost ones, in
 // that order. An id that is in the pipe already is ignored. If an id is not
-// registered, or more than 255 filters would be in the pipe (see
+// registered, or more than MaxFilters would be in the pipe (see
 // ErrXferPipeTooLong), the pipe stays as it was.
 func (x *XferPipe) Append(filterId ...byte) error {
 	return x.appendIDs(filterId, false)
@@ -61,8 +62,8 @@ func (x *XferPipe) Append(filterId ...byte) error {
 // AppendWire is Append for the ids of a packet from the network, where an id
 // that is in the pipe already is an error: nobody writes that.
 func (x *XferPipe) AppendWire(ids []byte) error {
-	if len(ids) > maxFilters {
-		return fmt.Errorf("xfer: the packet lists %d filters: %w", len(ids), ErrXferPipeTooLong)
+	if len(ids) > MaxFilters {
+		return fmt.Errorf("%w: the packet lists %d", ErrXferPipeTooLong, len(ids))
 	}
 	return x.appendIDs(ids, true)
 }
@@ -77,8 +78,8 @@ func (x *XferPipe) appendIDs(ids []byte, strict bool) error {
 			}
 			err = fmt.Errorf("xfer: filter %s is listed twice", showID(id))
 		}
-		if err == nil && len(x.filters) == maxFilters {
-			err = ErrXferPipeTooLong
+		if err == nil && len(x.filters) == MaxFilters {
+			err = fmt.Errorf("%w: no room for filter %s", ErrXferPipeTooLong, showID(id))
 		}
 		if err != nil {
 			clear(x.filters[before:])
@@ -92,7 +93,7 @@ func (x *XferPipe) appendIDs(ids []byte, strict bool) error {
 
 // AppendFrom adds the filters of src, which may be nil, as the innermost ones
 // and leaves out those that are in the pipe already. A pipe that has more
-// than 255 filters afterwards can neither pack nor unpack.
+// than MaxFilters afterwards can neither pack nor unpack.
 func (x *XferPipe) AppendFrom(src *XferPipe) {
 	if src == nil || src == x {
 		return
@@ -151,8 +152,8 @@ func (x *XferPipe) Range(callback func(idx int, filter XferFilter) bool) {
 // neither writes to data nor keeps it, but the result may share its memory. A
 // filter that fails or panics (see PanicError) gives an error that names it.
 func (x *XferPipe) OnPack(data []byte) ([]byte, error) {
-	if x.Len() > maxFilters {
-		return nil, ErrXferPipeTooLong
+	if x.Len() > MaxFilters {
+		return nil, fmt.Errorf("%w: the pipe has %d", ErrXferPipeTooLong, x.Len())
 	}
 	for i := x.Len() - 1; i >= 0; i-- {
 		var err error
@@ -190,8 +191,8 @@ func (x *XferPipe) unpackAll(data []byte, max int) ([]byte, error) {
 	if x.Len() == 0 {
 		return data, nil
 	}
-	if len(x.filters) > maxFilters {
-		return nil, ErrXferPipeTooLong
+	if len(x.filters) > MaxFilters {
+		return nil, fmt.Errorf("%w: the pipe has %d", ErrXferPipeTooLong, len(x.filters))
 	}
 	for _, filter := range x.filters {
 		var err error

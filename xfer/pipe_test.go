@@ -26,7 +26,7 @@ func TestPipeAppend(t *testing.T) {
 		{"wire, again", func(x *xfer.XferPipe) error { return x.AppendWire([]byte("cb")) }, "ab", "'b' (98) is listed twice"},
 		{"wire, twice", func(x *xfer.XferPipe) error { return x.AppendWire([]byte("cc")) }, "ab", "'c' (99) is listed twice"},
 		{"wire, unknown", func(x *xfer.XferPipe) error { return x.AppendWire([]byte("c?")) }, "ab", "'?' (63)"},
-		{"wire, too long", func(x *xfer.XferPipe) error { return x.AppendWire(make([]byte, 256)) }, "ab", "256 filters"},
+		{"wire, too long", func(x *xfer.XferPipe) error { return x.AppendWire(make([]byte, 256)) }, "ab", "more than 4 filters in a pipe: the packet lists 256"},
 		{"from nil", func(x *xfer.XferPipe) error { x.AppendFrom(nil); return nil }, "ab", ""},
 		{"from itself", func(x *xfer.XferPipe) error { x.AppendFrom(x); return nil }, "ab", ""},
 		{"from another", func(x *xfer.XferPipe) error { x.AppendFrom(pipeOf(t, 'c', 'b', 'g')); return nil }, "abcg", ""},
@@ -69,21 +69,24 @@ func TestPipeTooLong(t *testing.T) {
 	if err := pipe.Append(all...); !errors.Is(err, xfer.ErrXferPipeTooLong) || pipe.Len() != 0 {
 		t.Errorf("256 filters: got %v and %d filters, want %v and none", err, pipe.Len(), xfer.ErrXferPipeTooLong)
 	}
-	if err := pipe.AppendWire(all[:255]); err != nil || pipe.Len() != 255 {
-		t.Fatalf("255 filters: got %v, %d", err, pipe.Len())
+	if err := pipe.AppendWire(all[:xfer.MaxFilters+1]); !errors.Is(err, xfer.ErrXferPipeTooLong) || pipe.Len() != 0 {
+		t.Errorf("one too many: got %v and %d filters, want %v and none", err, pipe.Len(), xfer.ErrXferPipeTooLong)
+	}
+	if err := pipe.AppendWire(all[:xfer.MaxFilters]); err != nil || pipe.Len() != xfer.MaxFilters {
+		t.Fatalf("as many as may be: got %v, %d", err, pipe.Len())
 	}
 	packed, err := pipe.OnPack([]byte("data"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := pipe.OnUnpackLimit(packed, 1000); string(got) != "data" || err != nil {
-		t.Errorf("through 255 filters: got %q, %v", got, err)
+		t.Errorf("through %d filters: got %q, %v", xfer.MaxFilters, got, err)
 	}
 	if err := pipe.Append(all[0]); err != nil {
 		t.Errorf("Append of an id that is there: %v", err)
 	}
-	if err := pipe.AppendWire(all[255:]); !errors.Is(err, xfer.ErrXferPipeTooLong) || pipe.Len() != 255 {
-		t.Errorf("the 256th filter: got %v, %d", err, pipe.Len())
+	if err := pipe.Append(all[255]); !errors.Is(err, xfer.ErrXferPipeTooLong) || pipe.Len() != xfer.MaxFilters {
+		t.Errorf("one more: got %v, %d", err, pipe.Len())
 	}
 	pipe.AppendFrom(pipeOf(t, all[255]))
 	if _, err := pipe.OnPack(nil); !errors.Is(err, xfer.ErrXferPipeTooLong) {
