@@ -178,9 +178,7 @@ func (c *handlerCtx) SetMeta(key, value string) { c.Output().Meta().Set(key, val
 
 // AddXferPipe adds filters to those of the pull for the reply.
 func (c *handlerCtx) AddXferPipe(filterId ...byte) {
-	if err := c.Output().XferPipe().Append(filterId...); err != nil {
-		panic(err)
-	}
+	socket.WithXferPipe(filterId...)(c.Output())
 }
 
 // InputBodyBytes returns the body of the input as it arrived.

@@ -20,6 +20,14 @@ type Options struct {
 	// PacketLimit is the greatest packet in bytes, read and written; 0 means
 	// PacketSizeLimit().
 	PacketLimit uint32
+	// UriLimit and MetaLimit are the greatest URI and the greatest encoded meta
+	// data in bytes, read and written; 0 means that only PacketLimit bounds
+	// them. See ErrExceedHeaderLimit.
+	UriLimit, MetaLimit uint32
+	// AllowFilter tells whether packets may go through the transfer filter with
+	// the id, read and written; nil means through every one that is registered.
+	// It is called by many goroutines at once. See ErrFilterNotAllowed.
+	AllowFilter func(id byte) bool
 	// FrameTimeout bounds the arrival of a frame once it has begun; 0 means
 	// no bound, and that read deadlines are the caller's.
 	FrameTimeout time.Duration
@@ -87,6 +95,7 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 	if opt.QueueLimit <= 0 {
 		opt.QueueLimit = defaultQueueLimit
 	}
+	opt.fillLimits()
 	if opt.Go == nil {
 		opt.Go = func(fn func()) { go fn() }
 	}
@@ -229,8 +238,27 @@ func (c *Conn) ReadPacket(p *Packet) (err error) {
 	defer c.endRead(&err)
 	c.in.begun, c.in.frameTimed = false, false
 	p.resetHeader()
-	p.limit = c.opt.PacketLimit
-	return c.proto.Unpack(p)
+	p.limits = &c.opt
+	if err := c.proto.Unpack(p); err != nil {
+		return err
+	}
+	return c.checkRead(p)
+}
+
+// checkRead returns why a packet that was unpacked is refused, or nil. What
+// FastProto unpacks it has checked as it read it.
+func (c *Conn) checkRead(p *Packet) error {
+	if p.isRefused() {
+		return p.more.refused
+	}
+	if c.TakesFrame() {
+		return nil
+	}
+	err := p.check()
+	if err != nil {
+		p.refuse(err)
+	}
+	return err
 }
 
 // endRead is deferred, since the Proto may be the user's and panic.
@@ -293,7 +321,7 @@ func (c *Conn) QueuePacketUnflushed(p *Packet) (flush bool, err error) {
 // queuePacket leaves flushing to the caller if how says so. The target is 0 if
 // the kernel has the frame already.
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
-	p.limit = c.opt.PacketLimit
+	p.limits = &c.opt
 	ctx := p.Context()
 	if body, plain := c.plainBody(p); plain {
 		n := fastPrefix + fastFixed + len(p.uri) + len(body)
@@ -310,6 +338,11 @@ func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, 
 
 // queueEncoded is queuePacket for a packet that has yet to be encoded.
 func (c *Conn) queueEncoded(ctx context.Context, p *Packet, how patience) (target uint64, flush bool, err error) {
+	if !c.TakesFrame() { // FastProto checks what it has encoded
+		if err := p.check(); err != nil {
+			return 0, false, packError(err)
+		}
+	}
 	appender, ok := c.proto.(FrameAppender)
 	if !ok {
 		return c.stagePacket(ctx, p, how)

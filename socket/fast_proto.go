@@ -2,10 +2,12 @@ package socket
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 
+	"github.com/henrylee2cn/teleport/xfer"
 	"github.com/valyala/bytebufferpool"
 )
 
@@ -91,6 +93,9 @@ func appendFrameHeader(dst []byte, p *Packet, n int) ([]byte, error) {
 
 // appendFiltered is AppendFrame of a packet with filters.
 func appendFiltered(dst []byte, p *Packet) ([]byte, error) {
+	if err := p.checkFilters(); err != nil {
+		return dst, err
+	}
 	start := len(dst)
 	buf := bytebufferpool.Get()
 	defer bytebufferpool.Put(buf)
@@ -143,6 +148,9 @@ func appendFastHeader(b []byte, p *Packet) ([]byte, error) {
 	metaLen := len(b) - at - 4
 	if uint64(metaLen) > math.MaxUint32 {
 		return nil, exceedError(uint64(metaLen), p.SizeLimit())
+	}
+	if !p.headerFits(len(p.uri), metaLen) {
+		return nil, p.headerError(len(p.uri), metaLen)
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(metaLen))
 	return append(b, p.bodyCodec), nil
@@ -198,25 +206,55 @@ func (f *FastProto) unpackStream(p *Packet) error {
 	if filters > rest || filters == 0 && rest < fastFixed {
 		return fmt.Errorf("%w: %d filter ids and a packet in %d bytes", ErrMalformed, filters, rest)
 	}
-	frame, err := readFrame(f.rw, rest)
+	if err := f.readFilters(p, filters); err != nil {
+		return err
+	}
+	frame, err := readFrame(f.rw, rest-filters)
 	if err != nil {
 		return err
 	}
 	if filters == 0 {
 		return f.parse(p, frame.B, frame)
 	}
-	err = p.XferPipe().AppendWire(frame.B[:filters])
-	var plain []byte
-	if err == nil {
-		plain, err = p.filters().OnUnpackLimit(frame.B[filters:], int(min(p.SizeLimit(), math.MaxInt32)))
-	}
+	plain, err := f.unfilter(p, frame.B)
 	if err != nil {
 		putBuffer(frame)
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return err
 	}
 	// A filter may give back a part of what it was given, so the frame goes
 	// along with the body.
 	return f.parse(p, plain, frame)
+}
+
+// readFilters reads the ids of n filters. Those that are too many, unknown or
+// not allowed are refused here, before the rest of the frame takes any memory.
+func (f *FastProto) readFilters(p *Packet, n int) error {
+	if n == 0 {
+		return nil
+	}
+	if n > xfer.MaxFilters {
+		return fmt.Errorf("%w: %w: the packet lists %d", ErrMalformed, xfer.ErrXferPipeTooLong, n)
+	}
+	ids := f.head[:n] // what was in it is known by now
+	if _, err := io.ReadFull(f.rw, ids); err != nil {
+		return unexpectedEOF(err)
+	}
+	if err := p.XferPipe().AppendWire(ids); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return p.checkFilters()
+}
+
+// unfilter undoes the filters.
+func (f *FastProto) unfilter(p *Packet, b []byte) ([]byte, error) {
+	plain, err := p.filters().OnUnpackLimit(b, int(min(p.SizeLimit(), math.MaxInt32)))
+	switch {
+	case errors.Is(err, xfer.ErrExceedLimit):
+		err = fmt.Errorf("%w: %w (raise it with SetReadLimit or PeerConfig.PacketSizeLimit)", ErrMalformed, err)
+	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return plain, err
 }
 
 // unpackAhead unpacks a frame that has arrived as a whole and has no filters,
@@ -241,6 +279,9 @@ func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
 		p.keepBody(body)
 		return true, nil
 	}
+	if p.isRefused() {
+		return true, nil
+	}
 	return true, p.UnmarshalBody(body)
 }
 
@@ -248,7 +289,7 @@ func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
 // own. It takes over the frame.
 func (f *FastProto) parse(p *Packet, b []byte, frame *buffer) error {
 	body, err := parseFastPacket(p, b)
-	if err != nil {
+	if err != nil || p.isRefused() {
 		putBuffer(frame)
 		return err
 	}
@@ -272,12 +313,25 @@ func parseFastPacket(p *Packet, b []byte) (body []byte, err error) {
 	if !ok || len(b) == 0 {
 		return nil, noRoomFor("meta", total)
 	}
+	if !p.headerFits(len(uri), len(meta)) {
+		return nil, p.refuseHeader(uri, len(meta))
+	}
 	p.uri = arrivedURIs.text(uri)
 	if len(meta) > 0 {
 		p.Meta().ParseBytes(meta)
 	}
 	p.bodyCodec = b[0]
 	return b[1:], nil
+}
+
+// refuseHeader refuses a packet, of which it copies no more than a URI that is
+// short enough. The rest of its frame counts as read.
+func (p *Packet) refuseHeader(uri []byte, meta int) error {
+	if p.headerFits(len(uri), 0) {
+		p.uri = string(uri)
+	}
+	p.refuse(p.headerError(len(uri), meta))
+	return nil
 }
 
 func noRoomFor(what string, total int) error {

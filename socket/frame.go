@@ -9,7 +9,7 @@ import (
 // sent on many Conns. It is safe for concurrent use.
 type Frame struct{ buf *buffer }
 
-// NewFrame packs the packet, whose greatest size is Packet.SizeLimit. As with
+// NewFrame packs the packet, whose limits are those of Packet.SetLimits. As with
 // WritePacket, the error wraps ErrPack.
 func NewFrame(p *Packet) (f *Frame, err error) {
 	defer recoverPack(&err)
@@ -33,7 +33,7 @@ func (c *Conn) TakesFrame() bool {
 
 // QueueFrame is QueuePacketNeverWaiting for a packet that is packed already. A
 // frame that is large, or alone in the queue, is not copied. The Conn's own
-// PacketLimit is not looked at.
+// limits are not looked at.
 func (c *Conn) QueueFrame(f *Frame) (flush bool, err error) {
 	if !c.TakesFrame() {
 		return false, fmt.Errorf("%w: the Conn's is %T", ErrProtoUnmatch, c.proto)

@@ -25,10 +25,11 @@ type Packet struct {
 	held  []byte
 	frame *buffer // pooled memory that held is a part of, or nil
 
+	// limits are those of the Conn that reads or writes the packet, or what
+	// SetLimits set; nil if there are none but the process's.
+	limits *Options
 	// size is that of the whole frame, as last packed or unpacked.
 	size uint32
-	// limit bounds size; 0 is the process's PacketSizeLimit.
-	limit uint32
 
 	ptype     byte
 	bodyCodec byte
@@ -44,6 +45,8 @@ type packetMore struct {
 	// newBodyFunc makes the body to decode into, once the header is known.
 	newBodyFunc NewBodyFunc
 	idempotent  bool
+	// refused is why a packet that was read is not to be handled; nil if it is.
+	refused error
 }
 
 func (p *Packet) needMore() *packetMore {
@@ -126,7 +129,10 @@ func (p *Packet) apply(settings []PacketSetting) {
 func (p *Packet) resetHeader() {
 	p.ReleaseBody()
 	p.seq, p.ptype, p.uri, p.meta, p.bodyCodec, p.size = 0, 0, "", nil, 0, 0
-	p.filters().Reset()
+	if p.more != nil {
+		p.more.pipe.Reset()
+		p.more.refused = nil
+	}
 }
 
 // Seq returns the sequence number.
@@ -200,15 +206,30 @@ func (p *Packet) SetSize(size uint32) error {
 // SizeLimit returns the greatest size in bytes that SetSize accepts: that of
 // the Conn which reads or writes the packet, or PacketSizeLimit().
 func (p *Packet) SizeLimit() uint32 {
-	if p.limit > 0 {
-		return p.limit
+	if p.limits != nil && p.limits.PacketLimit > 0 {
+		return p.limits.PacketLimit
 	}
 	return PacketSizeLimit()
 }
 
 // SetSizeLimit sets the greatest size in bytes that SetSize accepts; 0 is
 // PacketSizeLimit(). Reading and writing on a Conn set it to that of the Conn.
-func (p *Packet) SetSizeLimit(limit uint32) { p.limit = limit }
+func (p *Packet) SetSizeLimit(limit uint32) {
+	var opt Options
+	if p.limits != nil {
+		opt = *p.limits
+	}
+	opt.PacketLimit = limit
+	p.SetLimits(opt)
+}
+
+// SetLimits sets PacketLimit, UriLimit, MetaLimit and AllowFilter of opt for a
+// packet that is packed without a Conn; the other fields mean nothing. Reading
+// and writing on a Conn set them to those of the Conn.
+func (p *Packet) SetLimits(opt Options) {
+	opt.fillLimits()
+	p.limits = &opt
+}
 
 // Context returns what WithContext or SetContext put there, or
 // context.Background().

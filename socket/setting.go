@@ -2,8 +2,10 @@ package socket
 
 import (
 	"context"
+	"errors"
 
 	"github.com/henrylee2cn/teleport/utils"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // PacketSetting changes a packet before it is sent or read.
@@ -64,10 +66,15 @@ func WithContext(ctx context.Context) PacketSetting {
 }
 
 // WithXferPipe adds transfer filters, outermost first. An id that is not
-// registered panics: register the filter with xfer.Reg before.
+// registered panics: register the filter with xfer.Reg before. With more than
+// xfer.MaxFilters in all the packet cannot be packed.
 func WithXferPipe(filterId ...byte) PacketSetting {
 	return func(p *Packet) {
-		if err := p.XferPipe().Append(filterId...); err != nil {
+		err := p.XferPipe().Append(filterId...)
+		if errors.Is(err, xfer.ErrXferPipeTooLong) { // who sends the packet is told
+			err = p.addEachFilter(filterId)
+		}
+		if err != nil {
 			panic(err)
 		}
 	}
@@ -79,4 +86,16 @@ func WithXferPipe(filterId ...byte) PacketSetting {
 // bounded by its deadline. It does not travel.
 func WithIdempotent() PacketSetting {
 	return func(p *Packet) { p.SetIdempotent(true) }
+}
+
+// addEachFilter adds filters of which there may be too many.
+func (p *Packet) addEachFilter(ids []byte) error {
+	for _, id := range ids {
+		var one xfer.XferPipe
+		if err := one.Append(id); err != nil {
+			return err
+		}
+		p.XferPipe().AppendFrom(&one)
+	}
+	return nil
 }

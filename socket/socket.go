@@ -16,8 +16,10 @@
 // package tp, which builds its links on [Conn]. A Socket is usable alone.
 //
 // Limits: a packet read or written is at most [PacketSizeLimit] bytes (16 MiB
-// by default), before its filters and after them. A packet that claims to be
-// large takes memory only as its bytes arrive.
+// by default), before its filters and after them, and goes through at most
+// [github.com/henrylee2cn/teleport/xfer.MaxFilters]. A packet that claims to be large takes memory only as its
+// bytes arrive. [Options] bound the URI and the meta data, and name the filters
+// that are allowed.
 package socket
 
 import (
@@ -33,7 +35,7 @@ import (
 // of ReadPacket and Read wait for each other. Every Socket must be closed.
 //
 // After an error of WritePacket other than ErrPack, or of ReadPacket other than
-// ErrUndecodable, the Socket is of no more use.
+// ErrUndecodable and ErrExceedHeaderLimit, the Socket is of no more use.
 type Socket interface {
 	net.Conn
 

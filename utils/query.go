@@ -147,8 +147,8 @@ func appendEscaped(dst, src []byte) []byte {
 	return dst
 }
 
-// encodedLen returns the number of bytes that AppendBytes appends.
-func (a *Args) encodedLen() int {
+// EncodedLen returns the number of bytes that AppendBytes appends.
+func (a *Args) EncodedLen() int {
 	if len(a.pairs) == 0 {
 		return 0
 	}
@@ -175,7 +175,7 @@ func (a *Args) QueryString() []byte {
 	if len(a.pairs) == 0 {
 		return nil
 	}
-	return a.AppendBytes(make([]byte, 0, a.encodedLen()))
+	return a.AppendBytes(make([]byte, 0, a.EncodedLen()))
 }
 
 // String returns the query-string form of a, as AppendBytes writes it.

@@ -73,6 +73,9 @@ func TestEncode(t *testing.T) {
 		if got := a.QueryString(); string(got) != tt.want || cap(got) > len(got)+32 {
 			t.Errorf("QueryString: got %q with capacity %d, want %q", got, cap(got), tt.want)
 		}
+		if got := a.EncodedLen(); got != len(tt.want) {
+			t.Errorf("EncodedLen of %q: got %d, want %d", tt.want, got, len(tt.want))
+		}
 		if got := a.AppendBytes([]byte("x")); string(got) != "x"+tt.want {
 			t.Errorf("AppendBytes: got %q, want x%s", got, tt.want)
 		}
@@ -92,7 +95,7 @@ func TestEncodeEmpty(t *testing.T) {
 	if n, err := a.WriteTo(&out); n != 0 || err != nil || out.Len() != 0 {
 		t.Errorf("WriteTo: got %d, %v, want nothing", n, err)
 	}
-	if a.QueryString() != nil || a.String() != "" || a.AppendBytes(nil) != nil {
+	if a.QueryString() != nil || a.String() != "" || a.AppendBytes(nil) != nil || a.EncodedLen() != 0 {
 		t.Error("an empty Args encodes as something")
 	}
 }
