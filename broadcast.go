@@ -35,7 +35,7 @@ func (p *Peer) PreparePush(uri string, args interface{}, setting ...socket.Packe
 	if rerr := c.check(); rerr != nil {
 		return nil, rerr
 	}
-	c.output.SetSizeLimit(p.cfg.PacketSizeLimit)
+	c.output.SetLimits(p.packetLimits())
 	frame, err := socket.NewFrame(&c.output)
 	if err != nil {
 		return nil, writeRerror(err)

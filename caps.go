@@ -37,7 +37,8 @@ func (c *capabilities) silent() bool {
 // pull until when its caller waits. What it returns must be called with the outcome
 // of sending the packet: it takes that off again, for the meta object may be the
 // user's, and leaves the announcement to a later packet if this one was not sent.
-func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
+// Beyond limit bytes of encoded meta data, 0 is none, it adds nothing.
+func (c *capabilities) announce(p *socket.Packet, limit int) (sent func(error)) {
 	said := &c.saidLaunch
 	if p.Ptype() == TypeReply {
 		said = &c.saidReply
@@ -49,11 +50,20 @@ func (c *capabilities) announce(p *socket.Packet) (sent func(error)) {
 	users := p.Meta()
 	meta := new(utils.Args)
 	users.CopyTo(meta)
-	if first {
-		meta.Set(MetaCapsKey, strconv.Itoa(capControl))
+	set := func(key, value string) bool {
+		meta.Set(key, value)
+		if limit > 0 && meta.EncodedLen() > limit { // what the user wants said goes first
+			meta.Del(key)
+			return false
+		}
+		return true
 	}
 	if timeout > 0 {
-		meta.Set(MetaTimeoutKey, strconv.FormatInt(timeout, 10))
+		set(MetaTimeoutKey, strconv.FormatInt(timeout, 10))
+	}
+	if first && !set(MetaCapsKey, strconv.Itoa(capControl)) {
+		said.Store(false)
+		first = false
 	}
 	p.SetMeta(meta)
 	return func(err error) {

@@ -93,6 +93,24 @@ type PeerConfig struct {
 	// PacketSizeLimit is the greatest packet in bytes, read and written.
 	// Default: that of SetReadLimit, 16 MiB.
 	PacketSizeLimit uint32 `yaml:"packet_size_limit" json:"packet_size_limit" ini:"packet_size_limit" comment:"Maximum size of a packet in bytes"`
+	// UriSizeLimit is the greatest URI in bytes, with its query, read and
+	// written. A longer one is refused before it is sent; a pull that arrives
+	// with one is answered 400 and not executed, a push is dropped and logged,
+	// and a reply fails its pull with 400; the session goes on. Default: 1 KiB.
+	// Negative: only PacketSizeLimit bounds it.
+	UriSizeLimit int `yaml:"uri_size_limit" json:"uri_size_limit" ini:"uri_size_limit" comment:"Maximum size of a URI in bytes"`
+	// MetaSizeLimit is the same for the meta data, as it is encoded on the wire
+	// and with what the library adds to it. A reply whose meta data is too long
+	// becomes a 500. Default: 16 KiB. At least 1 KiB, which errors need.
+	// Negative: only PacketSizeLimit bounds it.
+	MetaSizeLimit int `yaml:"meta_size_limit" json:"meta_size_limit" ini:"meta_size_limit" comment:"Maximum size of encoded meta data in bytes"`
+	// AllowedFilters are the ids of the transfer filters that packets may go
+	// through, read and written, each as one character, like "g" for gzip, or
+	// as a number of several digits, like "200" or "0x05". One packet goes
+	// through xfer.MaxFilters at most. One that was received with another
+	// filter ends the session, one to be sent is refused. Default: every filter
+	// that is registered. "none", alone: no filter.
+	AllowedFilters []string `yaml:"allowed_filters" json:"allowed_filters" ini:"allowed_filters" comment:"Ids of the transfer filters that may be used; none: no filter"`
 	// MaxSessionHandlers is how many handlers may run or wait in line for one
 	// session; beyond it pulls are answered 503. Default: 4096. Negative: no
 	// bound.
@@ -154,6 +172,8 @@ const (
 	defaultCloseTimeout       = 10 * time.Second
 	defaultFrameTimeout       = 30 * time.Second
 	defaultAcceptTimeout      = 5 * time.Second
+	defaultUriSizeLimit       = 1 << 10
+	defaultMetaSizeLimit      = 16 << 10
 	defaultMaxSessionHandlers = 4096
 	defaultMaxHandlers        = 65536
 	defaultWriteQueueLimit    = 1 << 20
@@ -196,6 +216,12 @@ func (c *PeerConfig) Validate() error {
 	if c.PushQueueLimit < 0 {
 		return fmt.Errorf("tp: PeerConfig.PushQueueLimit = %d: it cannot be negative", c.PushQueueLimit)
 	}
+	if c.MetaSizeLimit > 0 && c.MetaSizeLimit < leastMetaSizeLimit {
+		return fmt.Errorf("tp: PeerConfig.MetaSizeLimit = %d: it must be at least %d, or errors find no room", c.MetaSizeLimit, leastMetaSizeLimit)
+	}
+	if _, err := parseFilters(c.AllowedFilters); err != nil {
+		return fmt.Errorf("tp: PeerConfig.AllowedFilters%w", err)
+	}
 	return nil
 }
 
@@ -232,6 +258,9 @@ func (c PeerConfig) withDefaults() PeerConfig {
 	} {
 		*d.field = orDefault(*d.field, d.standard)
 	}
+	c.AllowedFilters = append([]string(nil), c.AllowedFilters...)
+	c.UriSizeLimit = orDefault(c.UriSizeLimit, defaultUriSizeLimit)
+	c.MetaSizeLimit = orDefault(c.MetaSizeLimit, defaultMetaSizeLimit)
 	c.MaxSessionHandlers = orDefault(c.MaxSessionHandlers, defaultMaxSessionHandlers)
 	c.MaxHandlers = orDefault(c.MaxHandlers, defaultMaxHandlers)
 	if c.SlowPolicy == "wait" {

@@ -17,12 +17,12 @@ import (
 // A pull whose answer does not fit was never answered.
 func TestHostilePullIsAnswered(t *testing.T) {
 	const limit = 64 << 10
-	p := newPeer(t, tp.PeerConfig{PacketSizeLimit: limit})
+	p := newPeer(t, tp.PeerConfig{PacketSizeLimit: limit, UriSizeLimit: -1, MetaSizeLimit: -1})
 	tp.RegPull(p.PullRouter, "meta", func(ctx tp.PullCtx, _ *[]byte) (int, *tp.Rerror) {
 		ctx.SetMeta("a", string(ctx.GetMeta("a"))) // which is escaped, three bytes for one
 		return 1, nil
 	})
-	busy := newPeer(t, tp.PeerConfig{PacketSizeLimit: limit, MaxSessionHandlers: 1})
+	busy := newPeer(t, tp.PeerConfig{PacketSizeLimit: limit, UriSizeLimit: -1, MaxSessionHandlers: 1})
 	gate := make(chan struct{})
 	tp.RegPull(busy.PullRouter, "slow", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) {
 		<-gate
@@ -59,7 +59,7 @@ func TestHostilePullIsAnswered(t *testing.T) {
 // Finding the group of a path took time by the square of its slashes: hours,
 // in the goroutine that reads.
 func TestHostilePathOfSlashes(t *testing.T) {
-	p := newPeer(t, tp.PeerConfig{})
+	p := newPeer(t, tp.PeerConfig{UriSizeLimit: -1})
 	for i := range 12 { // a map of a few keys finds without hashing
 		group := fmt.Sprint("group", i)
 		p.PullRouter.Group(group).SetUnknown(func(tp.UnknownPullCtx) (interface{}, *tp.Rerror) { return group, nil })
@@ -90,7 +90,7 @@ func TestHostilePushesAreWeighed(t *testing.T) {
 	for name, push := range map[string][]byte{"filter": bomb.gzipped(t), "meta": meta.bytes()} {
 		t.Run(name, func(t *testing.T) {
 			log := new(logBook)
-			p := newPeer(t, tp.PeerConfig{Logger: log, PushQueueLimit: 1 << 20})
+			p := newPeer(t, tp.PeerConfig{Logger: log, PushQueueLimit: 1 << 20, MetaSizeLimit: -1})
 			gate := make(chan struct{})
 			defer close(gate)
 			tp.RegPush(p.PushRouter, "slow", func(tp.PushCtx, *[]byte) { <-gate })

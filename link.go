@@ -71,13 +71,12 @@ type link struct {
 func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 	l := &link{sess: s, peer: s.peer, born: uint32(sinceStart().Milliseconds())}
 	cfg := &l.peer.cfg
-	l.conn = socket.NewConn(c, socket.Options{
-		PacketLimit:  cfg.PacketSizeLimit,
-		FrameTimeout: cfg.FrameTimeout,
-		QueueLimit:   cfg.WriteQueueLimit,
-		Go:           l.peer.spawn,
-		OnWriteError: l.abort,
-	}, protoFunc...)
+	opt := l.peer.packetLimits()
+	opt.FrameTimeout = cfg.FrameTimeout
+	opt.QueueLimit = cfg.WriteQueueLimit
+	opt.Go = l.peer.spawn
+	opt.OnWriteError = l.abort
+	l.conn = socket.NewConn(c, opt, protoFunc...)
 	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)
 	l.conn.SetWriteTimeout(cfg.DefaultWriteTimeout)
 	return l
@@ -119,7 +118,7 @@ func (l *link) tell() {
 // send packs and queues a packet of this side. It adds what this side has to
 // announce.
 func (l *link) send(p *socket.Packet) error {
-	sent := l.caps.announce(p)
+	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	err := l.conn.QueuePacket(p)
 	sent(err)
 	if err != nil {
@@ -130,7 +129,7 @@ func (l *link) send(p *socket.Packet) error {
 
 // sendNow is send that does not wait for room.
 func (l *link) sendNow(p *socket.Packet) error {
-	sent := l.caps.announce(p)
+	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	err := l.conn.QueuePacketNow(p)
 	sent(err)
 	if err != nil {
@@ -158,7 +157,7 @@ func (l *link) countFull(err error) {
 // replies could leave in the same write, so it is written after tasks that wait
 // already: with their replies, not one by one by whichever processor is free.
 func (l *link) sendFromWorker(p *socket.Packet) error {
-	sent := l.caps.announce(p)
+	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	flush, err := l.conn.QueuePacketUnflushed(p)
 	switch {
 	case !flush:
@@ -182,7 +181,7 @@ func (f *linkFlush) run() {
 
 // sendNeverWaiting is send for who sends to many.
 func (l *link) sendNeverWaiting(p *socket.Packet) error {
-	sent := l.caps.announce(p)
+	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	flush, err := l.conn.QueuePacketNeverWaiting(p)
 	if flush {
 		l.peer.pool.mustStart(flushTask{l.conn})
@@ -197,7 +196,7 @@ func (l *link) sendNeverWaiting(p *socket.Packet) error {
 // sendFromReader is send for the reader, which never waits. A failure to find
 // room closes the link.
 func (l *link) sendFromReader(p *socket.Packet) error {
-	sent := l.caps.announce(p)
+	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	err := l.conn.QueuePacketNoWait(p)
 	sent(err)
 	l.abortIfFull(err)

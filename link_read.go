@@ -128,10 +128,15 @@ func (l *link) readShown() error {
 func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
 	p.HoldBody()
 	p.OwnBody(l.takesBytes)
-	if err := l.conn.ReadPacket(p); err != nil {
+	err := l.conn.ReadPacket(p)
+	switch {
+	case err == nil:
+		err = l.handle(p, c)
+	case errors.Is(err, socket.ErrExceedHeaderLimit):
+		err = l.handleRefused(p, c, err)
+	default:
 		return err
 	}
-	err := l.handle(p, c)
 	if err != nil {
 		l.abort(err)
 	}
@@ -245,7 +250,8 @@ func (l *link) handlePull(c *handlerCtx) error {
 	c.prepare()
 	c.takeTimeout()
 	if !l.begin(true) {
-		l.refusePull(c)
+		l.peer.tally.refuse(refusedHandlers)
+		l.refusePull(c, tooBusy())
 		return nil
 	}
 	if l.halfShut.Load() { // looked at after begin: the drainer looks the other way round
@@ -270,7 +276,8 @@ func (l *link) handlePull(c *handlerCtx) error {
 	default:
 		if !l.peer.pool.start(c) {
 			c.end()
-			l.refusePull(c)
+			l.peer.tally.refuse(refusedHandlers)
+			l.refusePull(c, tooBusy())
 		}
 	}
 	return nil
@@ -290,16 +297,18 @@ func (l *link) counted(c *handlerCtx, hooks func(ReadCtx) *Rerror) *Rerror {
 	return rerr
 }
 
-// refusePull answers from the reader that there are too many.
-func (l *link) refusePull(c *handlerCtx) {
-	l.peer.tally.refuse(refusedHandlers)
-	c.input.ReleaseBody()
-	rerr := NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
+func tooBusy() *Rerror {
+	return NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool")
+}
+
+// refusePull answers from the reader why a pull is not executed.
+func (l *link) refusePull(c *handlerCtx, rerr *Rerror) {
+	c.input.ReleaseBody()
 	out := c.Output()
 	c.fillReply(out, nil, rerr)
 	if err := l.sendFromReader(out); errors.Is(err, socket.ErrPack) {
-		fillBareReply(out, rerr)
+		c.fillBareReply(out, rerr)
 		_ = l.sendFromReader(out)
 	}
 	c.logExchange(rerr, out)

@@ -28,9 +28,10 @@ type Peer struct {
 	// PushRouter finds the handlers of pushes.
 	PushRouter *Router
 
-	cfg        PeerConfig // with defaults
-	observes   bool       // exchanges may be logged
-	codecID    byte       // of DefaultBodyCodec; 0 is that of the process
+	cfg        PeerConfig               // with defaults
+	observes   bool                     // exchanges may be logged
+	codecID    byte                     // of DefaultBodyCodec; 0 is that of the process
+	allows     func(filterID byte) bool // of AllowedFilters; nil if all are
 	plugins    *pluginChain
 	tlsFiles   *tlsFiles    // nil without any
 	spawn      func(func()) // runs a function of the library on a worker
@@ -88,6 +89,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 	p.spawn = func(fn func()) { p.pool.mustStart(p.safely(fn)) } // once, not for each session
 	p.life, p.die = context.WithCancel(context.Background())
 	p.codecID, _ = p.cfg.bodyCodec() // Validate has found it
+	p.allows, _ = parseFilters(p.cfg.AllowedFilters)
 	p.observes = p.cfg.PrintBody || p.cfg.CountTime || p.cfg.SlowCometDuration > 0
 	p.tlsFiles = newTLSFiles(&p.cfg, p.log)
 	p.plugins = newPluginChain(p.log)

@@ -77,7 +77,7 @@ func (c *handlerCtx) sendFailure(out *socket.Packet, why error) (*Rerror, error)
 	c.fillReply(out, nil, rerr)
 	err := c.send(out)
 	if errors.Is(err, socket.ErrPack) {
-		fillBareReply(out, rerr)
+		c.fillBareReply(out, rerr)
 		err = c.send(out)
 	}
 	return rerr, err
@@ -96,7 +96,7 @@ func (c *handlerCtx) fillReply(out *socket.Packet, body interface{}, rerr *Rerro
 		out.SetBodyCodec(c.input.BodyCodec())
 	}
 	if rerr != nil {
-		rerr.SetToMeta(out.Meta())
+		rerr.setToMeta(out.Meta(), c.link.peer.cfg.rerrorRoom())
 		if isNil(body) {
 			out.SetBody(nil)
 			out.SetBodyCodec(codec.ID_JSON)
@@ -107,11 +107,11 @@ func (c *handlerCtx) fillReply(out *socket.Packet, body interface{}, rerr *Rerro
 // fillBareReply makes out an answer that can always be sent: its filters may
 // fail, and the URI that it repeats or the meta data that a handler set may
 // leave no room. A caller that got no answer would wait for ever.
-func fillBareReply(out *socket.Packet, rerr *Rerror) {
+func (c *handlerCtx) fillBareReply(out *socket.Packet, rerr *Rerror) {
 	out.XferPipe().Reset()
 	out.SetUri("")
 	out.SetMeta(nil)
-	rerr.SetToMeta(out.Meta())
+	rerr.setToMeta(out.Meta(), c.link.peer.cfg.rerrorRoom())
 }
 
 // isNil reports whether body is nil or a nil pointer, as it is when a handler

@@ -126,11 +126,14 @@ func (r *Rerror) UnmarshalJSON(b []byte) error {
 // further when they hold so many characters which need escaping that they would
 // take more than three times as much on the wire. A character is never cut in
 // two.
-func (r *Rerror) SetToMeta(meta *utils.Args) {
+func (r *Rerror) SetToMeta(meta *utils.Args) { r.setToMeta(meta, maxRerrorEncoded) }
+
+// setToMeta is SetToMeta with a bound of its own for the text as it is written.
+func (r *Rerror) setToMeta(meta *utils.Args, encoded int) {
 	if r == nil || meta == nil {
 		return
 	}
-	text, encoded := MaxRerrorText, maxRerrorEncoded
+	text := MaxRerrorText
 	short := Rerror{Code: r.Code}
 	short.Message = cutText(r.Message, &text, &encoded)
 	short.Detail = cutText(r.Detail, &text, &encoded)

@@ -18,6 +18,9 @@ var want = tp.PeerConfig{
 	PrintBody:          true,
 	ListenAddrs:        []string{"0.0.0.0:9090", "0.0.0.0:9091"},
 	PacketSizeLimit:    1 << 20,
+	UriSizeLimit:       2048,
+	MetaSizeLimit:      -1,
+	AllowedFilters:     []string{"g", "0x05"},
 	MaxHandlers:        -1,
 }
 
@@ -33,6 +36,9 @@ listen_addrs:
   - 0.0.0.0:9090
   - 0.0.0.0:9091
 packet_size_limit: 1048576
+uri_size_limit: 2048
+meta_size_limit: -1
+allowed_filters: [g, "0x05"]
 max_handlers: -1
 `), &got)
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -60,6 +66,9 @@ default_body_codec = json
 print_body = true
 listen_addrs = 0.0.0.0:9090, 0.0.0.0:9091
 packet_size_limit = 1048576
+uri_size_limit = 2048
+meta_size_limit = -1
+allowed_filters = g, 0x05
 max_handlers = -1
 `))
 	if err != nil {
