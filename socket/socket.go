@@ -16,10 +16,10 @@
 // package tp, which builds its links on [Conn]. A Socket is usable alone.
 //
 // Limits: a packet read or written is at most [PacketSizeLimit] bytes (16 MiB
-// by default), before its filters and after them, and goes through at most
-// [github.com/henrylee2cn/teleport/xfer.MaxFilters]. A packet that claims to be large takes memory only as its
-// bytes arrive. [Options] bound the URI and the meta data, and name the filters
-// that are allowed.
+// by default), before its filters and after them, and goes through at most 4
+// filters (MaxFilters of package xfer). A packet that claims to be large takes
+// memory only as its bytes arrive. [Options] bound the URI and the meta data, and
+// name the filters that are allowed.
 package socket
 
 import (
