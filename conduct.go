@@ -23,6 +23,7 @@ const (
 type conduct struct {
 	faults  int
 	cancels uint64
+	opening uint32 // bytes of packets that came before it was let in; at most 2 * maxOpeningBytes
 	pings   pace // of PINGs
 	pongs   pace // of PONGs, which answer ours
 }

@@ -71,12 +71,8 @@ type link struct {
 func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 	l := &link{sess: s, peer: s.peer, born: uint32(sinceStart().Milliseconds())}
 	cfg := &l.peer.cfg
-	opt := l.peer.packetLimits()
-	opt.FrameTimeout = cfg.FrameTimeout
-	opt.QueueLimit = cfg.WriteQueueLimit
-	opt.Go = l.peer.spawn
-	opt.OnWriteError = l.abort
-	l.conn = socket.NewConn(c, opt, protoFunc...)
+	l.conn = l.peer.connOptions.NewConn(c, protoFunc...)
+	l.conn.OnWriteError(l.abort)
 	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)
 	l.conn.SetWriteTimeout(cfg.DefaultWriteTimeout)
 	return l
@@ -273,8 +269,26 @@ func (l *link) refuse() {
 // sendOpening is Send of a session that PostDial or PostAccept may still refuse.
 func (l *link) sendOpening(p *socket.Packet) error { return l.conn.WritePacket(p) }
 
-// receiveOpening is Receive of such a session.
-func (l *link) receiveOpening(p *socket.Packet) error { return l.conn.ReadPacket(p) }
+// maxOpeningBytes is how many bytes of packets a connection may send before
+// PostAccept has let it in.
+const maxOpeningBytes = 16 << 10
+
+// receiveOpening is Receive of such a session. Who has been dialled is known; who was
+// accepted is not, and has small limits.
+func (l *link) receiveOpening(p *socket.Packet) error {
+	if l.sess.dialled {
+		return l.conn.ReadPacket(p)
+	}
+	seen := l.watched()
+	limits := *l.peer.connOptions
+	limits.PacketLimit = min(max(maxOpeningBytes-seen.opening, 1), l.peer.packetLimit())
+	limits.AllowFilter = func(byte) bool { return false }
+	if err := l.conn.ReadPacketWithin(p, &limits); err != nil {
+		return fmt.Errorf("before it is let in, a connection may send %d bytes, without filters: %w", maxOpeningBytes, err)
+	}
+	seen.opening += min(p.Size(), maxOpeningBytes)
+	return nil
+}
 
 // drain closes the link when all is done, at the latest when ctx ends: it
 // tells the other side with GOAWAY (if it knows that), waits for the pulls of

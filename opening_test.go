@@ -1,10 +1,12 @@
 package tp_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/socket"
 )
 
 // Of those who come and do not say who they are, the oldest goes when there are too
@@ -89,5 +91,58 @@ func TestShutdownLetsIn(t *testing.T) {
 	}
 	if err := receive(t, closed); err != nil {
 		t.Error(err)
+	}
+}
+
+// Before it is let in, a connection may send little, and nothing that a filter makes
+// more of.
+func TestOpeningsMaySendLittle(t *testing.T) {
+	var got []string
+	seen := make(chan error, 10)
+	srv := newPeer(t, tp.PeerConfig{}, &sessionHooks{accept: func(s tp.PreSession) *tp.Rerror {
+		for {
+			var text string
+			if err := s.Receive(socket.NewPacket(socket.WithBody(&text))); err != nil {
+				seen <- err
+				return tp.ToRerror(err)
+			}
+			if text == "enough" {
+				return nil
+			}
+			got = append(got, text)
+		}
+	}})
+	echo(srv)
+	addr := serve(t, srv)
+	text := func(n int) frame {
+		return frame{ptype: tp.TypePush, codec: 's', body: strings.Repeat("x", n)}
+	}
+	refused := func(w *wire) {
+		t.Helper()
+		w.wantClosed()
+		if err := receive(t, seen); !strings.Contains(err.Error(), "16384") {
+			t.Errorf("got %v", err)
+		}
+	}
+	w := dialWire(t, addr)
+	w.send(text(16 << 10))
+	refused(w)
+	w = dialWire(t, addr)
+	w.send(text(6<<10), text(6<<10), text(6<<10))
+	refused(w)
+	if len(got) != 2 {
+		t.Errorf("%d packets were received, want 2", len(got))
+	}
+	w = dialWire(t, addr)
+	w.sendBytes(text(10).gzipped(t))
+	refused(w)
+
+	w = dialWire(t, addr)
+	enough := text(0)
+	enough.body = "enough"
+	pull := jsonPull(1, "/echo", strings.Repeat("x", 100<<10))
+	w.send(text(8<<10), text(7<<10), enough, pull)
+	if f := w.next(); f.ptype != tp.TypeReply || f.body != pull.body {
+		t.Errorf("got a packet of type %d with %d bytes", f.ptype, len(f.body))
 	}
 }

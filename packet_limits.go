@@ -32,6 +32,23 @@ func (p *Peer) packetLimits() socket.Options {
 	}
 }
 
+// packetLimit returns the greatest packet in bytes.
+func (p *Peer) packetLimit() uint32 {
+	if limit := p.cfg.PacketSizeLimit; limit > 0 {
+		return limit
+	}
+	return socket.PacketSizeLimit()
+}
+
+// sharedOptions returns the settings of all connections of the peer.
+func (p *Peer) sharedOptions() *socket.Options {
+	opt := p.packetLimits()
+	opt.FrameTimeout = p.cfg.FrameTimeout
+	opt.QueueLimit = p.cfg.WriteQueueLimit
+	opt.Go = p.spawn
+	return opt.Complete()
+}
+
 // rerrorRoom returns how many bytes the text of an error may take in encoded
 // meta data. The config has its defaults.
 func (c *PeerConfig) rerrorRoom() int {

@@ -28,19 +28,20 @@ type Peer struct {
 	// PushRouter finds the handlers of pushes.
 	PushRouter *Router
 
-	cfg        PeerConfig               // with defaults
-	observes   bool                     // exchanges may be logged
-	codecID    byte                     // of DefaultBodyCodec; 0 is that of the process
-	allows     func(filterID byte) bool // of AllowedFilters; nil if all are
-	plugins    *pluginChain
-	tlsFiles   *tlsFiles    // nil without any
-	spawn      func(func()) // runs a function of the library on a worker
-	cmds       sync.Pool    // of *PullCmd: see takeCmd
-	readies    sync.Pool    // of chan struct{}: see takeReady
-	hub        sessionHub
-	keeper     *keeper
-	broadcasts atomic.Uint64 // how many pushes were prepared
-	tally      tally
+	cfg         PeerConfig               // with defaults
+	observes    bool                     // exchanges may be logged
+	codecID     byte                     // of DefaultBodyCodec; 0 is that of the process
+	allows      func(filterID byte) bool // of AllowedFilters; nil if all are
+	plugins     *pluginChain
+	tlsFiles    *tlsFiles    // nil without any
+	spawn       func(func()) // runs a function of the library on a worker
+	cmds        sync.Pool    // of *PullCmd: see takeCmd
+	readies     sync.Pool    // of chan struct{}: see takeReady
+	hub         sessionHub
+	keeper      *keeper
+	connOptions *socket.Options // of all connections
+	broadcasts  atomic.Uint64   // how many pushes were prepared
+	tally       tally
 
 	// Each exchange changes these, and only reads what lies around them.
 	_        cacheLine
@@ -96,6 +97,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 	if err := p.plugins.Add(plugin...); err != nil {
 		panic(err.Error())
 	}
+	p.connOptions = p.sharedOptions()
 	p.keeper = newKeeper(p, p.cfg.KeepAliveInterval, p.cfg.KeepAliveTimeout)
 	p.PullRouter = newRouter(p, true)
 	p.PushRouter = newRouter(p, false)

@@ -15,7 +15,7 @@ import (
 )
 
 // Options are the settings of a Conn. The zero value suits a Socket that is
-// used alone.
+// used alone. Many Conns may share one: see Complete.
 type Options struct {
 	// PacketLimit is the greatest packet in bytes, read and written; 0 means
 	// PacketSizeLimit().
@@ -38,8 +38,22 @@ type Options struct {
 	// Go runs fn in another goroutine; nil means a go statement.
 	Go func(fn func())
 	// OnWriteError is called once, when a write has failed and the Conn is of
-	// no more use, by the goroutine that wrote.
+	// no more use, by the goroutine that wrote. See Conn.OnWriteError for Options
+	// that are shared.
 	OnWriteError func(error)
+}
+
+// Complete returns a copy with the defaults in the place of what is 0 or nil. Conns
+// may share it, as long as it is not changed.
+func (o Options) Complete() *Options {
+	if o.QueueLimit <= 0 {
+		o.QueueLimit = defaultQueueLimit
+	}
+	if o.Go == nil {
+		o.Go = func(fn func()) { go fn() }
+	}
+	o.fillLimits()
+	return &o
 }
 
 const (
@@ -61,7 +75,7 @@ const (
 // Conn at once.
 type Conn struct {
 	conn       net.Conn
-	opt        Options
+	opt        *Options
 	proto      Proto
 	raw        syscall.RawConn
 	unbuffered bool // the Proto is FastProto on this Conn itself, which keeps no bytes
@@ -75,6 +89,8 @@ type Conn struct {
 
 	ownMu sync.Mutex // protects following
 	own   *ownValues // nil as long as there are none
+
+	onWriteError func(error) // may be nil
 
 	packMu sync.Mutex // one Pack at a time; protects following
 	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
@@ -92,15 +108,13 @@ var _ Socket = new(Conn)
 
 // NewConn returns a Conn on c, as NewSocket does.
 func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
-	if opt.QueueLimit <= 0 {
-		opt.QueueLimit = defaultQueueLimit
-	}
-	opt.fillLimits()
-	if opt.Go == nil {
-		opt.Go = func(fn func()) { go fn() }
-	}
+	return opt.Complete().NewConn(c, protoFunc...)
+}
+
+// NewConn returns a Conn on c with these Options, which must be complete.
+func (o *Options) NewConn(c net.Conn, protoFunc ...ProtoFunc) *Conn {
 	tuneTCP(c)
-	s := &Conn{conn: c, opt: opt, raw: rawConn(c)}
+	s := &Conn{conn: c, opt: o, raw: rawConn(c), onWriteError: o.OnWriteError}
 	if s.raw != nil {
 		s.in.ready = s.in.readReady // a closure for each read would be an allocation
 	}
@@ -231,14 +245,21 @@ func (c *Conn) ownValues() *ownValues {
 	return c.own
 }
 
+// OnWriteError sets what is called once when a write has failed. It is called before
+// the Conn is used.
+func (c *Conn) OnWriteError(fn func(error)) { c.onWriteError = fn }
+
 // ReadPacket reads the next packet: see Socket. A body that was to be held
 // (Packet.HoldBody) is kept undecoded.
-func (c *Conn) ReadPacket(p *Packet) (err error) {
+func (c *Conn) ReadPacket(p *Packet) error { return c.ReadPacketWithin(p, c.opt) }
+
+// ReadPacketWithin is ReadPacket with the limits of other Options.
+func (c *Conn) ReadPacketWithin(p *Packet, limits *Options) (err error) {
 	c.in.mu.Lock()
 	defer c.endRead(&err)
 	c.in.begun, c.in.frameTimed = false, false
 	p.resetHeader()
-	p.limits = &c.opt
+	p.limits = limits
 	if err := c.proto.Unpack(p); err != nil {
 		return err
 	}
@@ -321,7 +342,7 @@ func (c *Conn) QueuePacketUnflushed(p *Packet) (flush bool, err error) {
 // queuePacket leaves flushing to the caller if how says so. The target is 0 if
 // the kernel has the frame already.
 func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, err error) {
-	p.limits = &c.opt
+	p.limits = c.opt
 	ctx := p.Context()
 	if body, plain := c.plainBody(p); plain {
 		n := fastPrefix + fastFixed + len(p.uri) + len(body)

@@ -173,8 +173,8 @@ func (c *Conn) writeFailed(err error) {
 		err = ErrProactivelyCloseSocket
 	}
 	if c.out.fail(err) {
-		if c.opt.OnWriteError != nil { // before the reader wakes, so that it can be told why
-			c.opt.OnWriteError(err)
+		if c.onWriteError != nil { // before the reader wakes, so that it can be told why
+			c.onWriteError(err)
 		}
 		_ = c.conn.Close()
 	}
