@@ -21,11 +21,11 @@ const (
 // costs it no more than it costs us, and yet work: beyond a bound the link ends.
 // It is the reader's.
 type conduct struct {
-	faults  int
 	cancels uint64
+	faults  uint32
 	opening uint32 // bytes of packets that came before it was let in; at most 2 * maxOpeningBytes
-	pings   pace // of PINGs
-	pongs   pace // of PONGs, which answer ours
+	pings   pace   // of PINGs
+	pongs   pace   // of PONGs, which answer ours
 }
 
 // watched returns the conduct of the other side, which most never need.
@@ -45,19 +45,22 @@ func (l *link) fault(what string) error {
 	return &endReason{refusedConduct, fmt.Errorf("the other side has sent %d packets out of place, the last of them: %s", c.faults, what)}
 }
 
-// pace is until when the PINGs or PONGs that came suffice.
-type pace struct{ until time.Time }
+// pace is until when the PINGs or PONGs that came suffice, in seconds since
+// processStart.
+type pace uint32
 
 // keeps reports whether one may come now.
 func (p *pace) keeps() bool {
-	now := time.Now()
-	if p.until.Before(now) {
-		p.until = now
+	const pause = pace(pingPause / time.Second)
+	now := pace(sinceStart() / time.Second)
+	ahead := int32(*p - now)
+	if *p == 0 || ahead < 0 {
+		*p, ahead = now, 0
 	}
-	if p.until.Sub(now) > (pingBurst-1)*pingPause {
+	if ahead > int32((pingBurst-1)*pause) {
 		return false
 	}
-	p.until = p.until.Add(pingPause)
+	*p += pause
 	return true
 }
 
