@@ -15,25 +15,33 @@ const defaultShutdownTimeout = 15 * time.Second
 // closes the peers: see SetShutdown.
 var FirstSweep, BeforeExiting func() error
 
-// process knows the peers that are not closed, and whether the process ends.
-var process processState
+// process knows the peers that are not closed, the listeners that it inherited
+// and hands on, and whether it is ready, restarts or ends.
+var process = processState{peers: make(map[*Peer]bool), ended: make(chan struct{})}
 
 type processState struct {
-	mu      sync.Mutex // protects following
-	peers   map[*Peer]bool
-	timeout time.Duration
-	ending  bool
+	inheritOnce sync.Once
+	inheritance // set by inherit; but its listeners are protected by mu
+
+	mu         sync.Mutex     // protects following
+	peers      map[*Peer]bool // whether one has ListenAddrs and does not listen yet
+	readiness  readiness
+	shared     []*sharedListener // what a restart hands on, and what has been closed
+	restarting chan struct{}     // closed when the restart under way has failed; nil if there is none
+	timeout    time.Duration
+	ending     bool
+	ended      chan struct{} // closed when ending is set
 }
 
 func (s *processState) add(p *Peer) {
+	s.inherit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.peers == nil {
-		s.peers = make(map[*Peer]bool)
-	}
-	s.peers[p] = true
+	s.peers[p] = len(p.cfg.ListenAddrs) > 0
 }
 
+// remove forgets a closed peer. That alone makes no process ready: it may be the
+// first that one closes which has failed.
 func (s *processState) remove(p *Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,17 +49,32 @@ func (s *processState) remove(p *Peer) {
 }
 
 // end marks the process as ending. It reports false when it was already.
-func (s *processState) end() (peers []*Peer, timeout time.Duration, first bool) {
+func (s *processState) end() (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first, s.ending = !s.ending, true
+	return s.endLocked()
+}
+
+func (s *processState) endLocked() (first bool) {
+	if s.ending {
+		return false
+	}
+	s.ending = true
+	close(s.ended)
+	return true
+}
+
+// whatToEnd returns the peers and the bound of the drain.
+func (s *processState) whatToEnd() (peers []*Peer, timeout time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for p := range s.peers {
 		peers = append(peers, p)
 	}
 	if timeout = s.timeout; timeout <= 0 {
 		timeout = defaultShutdownTimeout
 	}
-	return peers, timeout, first
+	return peers, timeout
 }
 
 // holdIfEnding does not return when the process is ending: what it still has
@@ -65,9 +88,9 @@ func (s *processState) holdIfEnding() {
 	}
 }
 
-// SetShutdown sets how the process ends by GraceSignal or Shutdown: the bound
-// of the drain (0 or less is the default of 15 s), what runs before the peers
-// are closed, and what runs after it. Both may be nil. Call it before
+// SetShutdown sets how the process ends by GraceSignal, Shutdown or Reboot: the
+// bound of the drain (0 or less is the default of 15 s), what runs before the
+// peers are closed, and what runs after it. Both may be nil. Call it before
 // GraceSignal.
 func SetShutdown(timeout time.Duration, firstSweep, beforeExiting func() error) {
 	process.mu.Lock()
@@ -86,7 +109,8 @@ func GraceSignal() {
 	ending := false
 	for s := range signals {
 		if isReboot(s) {
-			Reboot()
+			Infof("signal %v: restarting", s)
+			go Reboot() // one that comes too many is refused
 			continue
 		}
 		if ending {
@@ -112,32 +136,43 @@ func isReboot(s os.Signal) bool {
 // side, bounded by timeout or else what SetShutdown set, runs BeforeExiting,
 // and exits: with 0, or with 1 when something was cut off or a function failed.
 // It does not return. When the process is ending already it only waits.
+//
+// A Reboot whose new process is not ready yet is called off by it, and the new
+// process killed.
 func Shutdown(timeout ...time.Duration) {
-	peers, bound, first := process.end()
-	if !first {
+	if !process.end() {
 		select {}
 	}
+	process.awaitRestart()
+	process.notify("STOPPING=1")
+	peers, bound := process.whatToEnd()
 	if len(timeout) > 0 && timeout[0] > 0 {
 		bound = timeout[0]
 	}
+	endProcess("shutdown", func() error { return shutdownPeers(peers, bound) })
+}
+
+// endProcess exits after what SetShutdown set and closing the peers.
+func endProcess(why string, closePeers func() error) {
 	code := 0
 	failed := func(what string, err error) {
 		if err != nil {
-			Errorf("shutdown: %s: %v", what, err)
+			Errorf("%s: %s: %v", why, what, err)
 			code = 1
 		}
 	}
 	if FirstSweep != nil {
 		failed("FirstSweep", FirstSweep())
 	}
-	failed("closing the peers", shutdownPeers(peers, bound))
+	failed("closing the peers", closePeers())
 	if BeforeExiting != nil {
 		failed("BeforeExiting", BeforeExiting())
 	}
-	Infof("shutdown: done")
+	Infof("%s: done", why)
 	os.Exit(code)
 }
 
+// shutdownPeers shuts all of them down side by side.
 func shutdownPeers(peers []*Peer, bound time.Duration) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
@@ -151,9 +186,4 @@ func shutdownPeers(peers []*Peer, bound time.Duration) (err error) {
 		}
 	}
 	return err
-}
-
-// Reboot is not supported yet: it logs that, and the process goes on.
-func Reboot(timeout ...time.Duration) {
-	Errorf("reboot: not supported yet; the process goes on")
 }

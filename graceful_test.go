@@ -192,15 +192,3 @@ func TestSecondSignal(t *testing.T) {
 	}
 	wantCode(t, receive(t, done).Rerror(), tp.CodeConnClosed, "")
 }
-
-// A reboot signalled the parent, and a child that crashed was an outage. There
-// is no reboot yet: it says so, and the process serves on.
-func TestRebootServesOn(t *testing.T) {
-	p := startProgram(t, "on")
-	sess := dial(t, newPeer(t, tp.PeerConfig{}), p.addr)
-	p.signal(syscall.SIGUSR2)
-	eventually(t, "it says so", func() bool { return strings.Contains(p.log.String(), "not supported yet") })
-	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
-	p.signal(syscall.SIGTERM)
-	p.wantExit(0)
-}

@@ -46,7 +46,7 @@ type link struct {
 
 	// What the handlers and the reader change.
 	handlers   atomic.Int32 // exchanges of the other side that are not finished
-	born       uint32       // milliseconds since processStart
+	opened     uint32       // milliseconds since processStart
 	pushSeq    atomic.Uint64
 	line       *line       // the reader's; nil as long as no exchange was ordered
 	takesBytes bool        // the reader's: whether the last body was wanted as it came
@@ -69,7 +69,7 @@ type link struct {
 }
 
 func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
-	l := &link{sess: s, peer: s.peer, born: uint32(sinceStart().Milliseconds())}
+	l := &link{sess: s, peer: s.peer}
 	cfg := &l.peer.cfg
 	l.conn = l.peer.connOptions.NewConn(c, protoFunc...)
 	l.conn.OnWriteError(l.abort)
@@ -345,7 +345,7 @@ const firstWord = time.Second
 // awaitFirst waits for the first packet of the other side, or until it is not to be
 // expected any more. False means that the link is over.
 func (l *link) awaitFirst(ctx context.Context) bool {
-	age := time.Duration(uint32(sinceStart().Milliseconds())-l.born) * time.Millisecond
+	age := time.Duration(uint32(sinceStart().Milliseconds())-l.opened) * time.Millisecond
 	if l.peer.life.Err() == nil || l.sess.dialled || l.caps.known() || age >= firstWord {
 		return true
 	}

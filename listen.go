@@ -1,6 +1,7 @@
 package tp
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -23,10 +24,14 @@ const (
 // ErrListenClosed. An address that cannot be listened on, or a bad
 // certificate file, is an error at once, and then none is listened on.
 //
+// An address is not opened where the process has inherited a listener for it,
+// from the process that it replaces (see Reboot) or from systemd: see
+// InheritListener.
+//
 // In a goroutine, it may not listen yet when the next line runs: to dial at
 // once, net.Listen first and use ServeListener.
 //
-// When the process is ending by GraceSignal or Shutdown, Listen does not
+// When the process is ending by GraceSignal, Shutdown or Reboot, Listen does not
 // return: a main function that ends with it would end the drain.
 func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	if len(p.cfg.ListenAddrs) == 0 {
@@ -38,10 +43,10 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	}
 	var listeners []net.Listener
 	for _, addr := range p.cfg.ListenAddrs {
-		lis, err := net.Listen("tcp", addr)
+		lis, err := process.listen("tcp", addr)
 		if err != nil {
 			for _, lis := range listeners {
-				_ = lis.Close()
+				process.giveBack(lis)
 			}
 			return fmt.Errorf("tp: cannot listen on %s: %w", addr, err)
 		}
@@ -54,6 +59,7 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	for _, lis := range listeners {
 		go func() { errs <- p.serveListener(lis, config, protoFunc) }() // waited for below
 	}
+	process.listens(p)
 	for range listeners {
 		one := <-errs
 		if err == nil && !errors.Is(one, ErrListenClosed) {
@@ -80,6 +86,7 @@ func (p *Peer) ServeListener(lis net.Listener, protoFunc ...socket.ProtoFunc) er
 		_ = lis.Close()
 		return err
 	}
+	process.serves()
 	return p.afterListen(p.serveListener(lis, config, protoFunc))
 }
 
@@ -104,7 +111,7 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 		conn, err := lis.Accept()
 		if err == nil {
 			pause = 0
-			if !p.enter() {
+			if !p.enterAccepted() {
 				_ = conn.Close()
 				return ErrListenClosed
 			}
@@ -121,7 +128,7 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 		p.log().Errorf("listener %s: cannot accept, trying again in %v: %v", addrText(lis.Addr()), pause, err)
 		select {
 		case <-time.After(pause):
-		case <-p.life.Done():
+		case <-p.stop:
 			return ErrListenClosed
 		}
 	}
@@ -137,7 +144,7 @@ func (p *Peer) take(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoF
 			p.tally.refuse(refusedOpening)
 			p.log().Warnf("conn %s: not accepted: there are %d such connections of its address (PeerConfig.MaxOpeningPerIP)", addrText(conn.RemoteAddr()), p.cfg.MaxOpeningPerIP)
 			_ = conn.Close()
-			p.leave()
+			p.leaveAccepted()
 			return
 		}
 	}
@@ -154,7 +161,7 @@ func (p *Peer) serveAccepted(conn net.Conn, o *opening, config *tls.Config, prot
 
 // openAccepted returns nil when it has closed the conn.
 func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
-	defer p.leave()
+	defer p.leaveAccepted()
 	if o != nil {
 		defer p.settled(o)
 	}
@@ -195,10 +202,11 @@ func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []so
 func (p *Peer) addListener(lis net.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopping {
+	if p.isStopping() {
 		return false
 	}
 	p.listeners[lis] = true
+	p.accepting++
 	p.serving++
 	return true
 }
@@ -207,7 +215,53 @@ func (p *Peer) removeListener(lis net.Listener) {
 	p.mu.Lock()
 	delete(p.listeners, lis)
 	p.mu.Unlock()
+	p.leaveAccepted()
+}
+
+// enterAccepted is enter for an accepted conn.
+func (p *Peer) enterAccepted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosing() {
+		return false
+	}
+	p.accepting++
+	p.serving++
+	return true
+}
+
+// leaveAccepted is leave for an accepted conn that is open or closed, or a listener.
+func (p *Peer) leaveAccepted() {
+	p.mu.Lock()
+	if p.accepting--; p.accepting == 0 {
+		p.allIn.Tell()
+	}
+	p.mu.Unlock()
 	p.leave()
+}
+
+// closeListeners closes the listeners, and waits until all that they have accepted
+// is open or refused: who came before is not hung up on, but drained.
+func (p *Peer) closeListeners(ctx context.Context) {
+	if bound := p.cfg.AcceptTimeout; bound > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, bound)
+		defer cancel()
+	}
+	p.mu.Lock()
+	for lis := range p.listeners {
+		_ = lis.Close()
+	}
+	allIn := p.allIn.Wait()
+	none := p.accepting == 0
+	p.mu.Unlock()
+	if none {
+		return
+	}
+	select {
+	case <-allIn:
+	case <-ctx.Done():
+	}
 }
 
 // Addrs returns the addresses that the peer listens on now: with them a port

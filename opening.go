@@ -2,10 +2,7 @@ package tp
 
 import (
 	"container/list"
-	"context"
 	"net"
-
-	"github.com/henrylee2cn/teleport/internal/notice"
 )
 
 const (
@@ -19,7 +16,6 @@ const (
 type openings struct {
 	conns list.List // of *opening, the oldest first
 	perIP map[string]int
-	none  notice.Notice // there is none any more
 }
 
 // opening is one of them.
@@ -91,29 +87,5 @@ func (all *openings) remove(o *opening) {
 		if all.perIP[o.ip]--; all.perIP[o.ip] == 0 {
 			delete(all.perIP, o.ip)
 		}
-	}
-	if all.conns.Len() == 0 {
-		all.none.Tell()
-	}
-}
-
-// awaitOpenings gives those that have come before the listeners were closed the
-// time to be let in: they are not refused, but drained.
-func (p *Peer) awaitOpenings(ctx context.Context) {
-	if bound := p.cfg.AcceptTimeout; bound > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, bound)
-		defer cancel()
-	}
-	p.mu.Lock()
-	if p.openings.conns.Len() == 0 {
-		p.mu.Unlock()
-		return
-	}
-	none := p.openings.none.Wait()
-	p.mu.Unlock()
-	select {
-	case <-none:
-	case <-ctx.Done():
 	}
 }

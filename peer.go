@@ -52,17 +52,19 @@ type Peer struct {
 
 	life   context.Context // ends when Shutdown has closed the listeners
 	die    context.CancelFunc
+	stop   chan struct{} // closed when Shutdown begins
 	killed chan struct{} // closed when the sessions are over, or are to be
 	gone   chan struct{} // closed when Shutdown is over
 
 	mu        sync.Mutex // protects following
 	tls       *tls.Config
-	stopping  bool // Shutdown has begun
 	listeners map[net.Listener]bool
 	openings  openings
 	ended     socket.Traffic   // of the links that are over
 	sessions  map[*session]int // of all that are opening or have goroutines, how many
 	serving   int              // goroutines of listeners, and what opens sessions
+	accepting int              // of those, all that do not dial
+	allIn     notice.Notice    // accepting is 0
 	empty     notice.Notice    // there are no sessions and serving is 0
 	shutErr   error            // of the first Shutdown; set before gone is closed
 }
@@ -82,6 +84,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 	}
 	p := &Peer{
 		cfg:       cfg.withDefaults(),
+		stop:      make(chan struct{}),
 		killed:    make(chan struct{}),
 		gone:      make(chan struct{}),
 		listeners: make(map[net.Listener]bool),
@@ -205,12 +208,17 @@ func (p *Peer) checkEmpty() {
 
 func (p *Peer) isEmpty() bool { return len(p.sessions) == 0 && p.serving == 0 }
 
+// isStopping reports whether Shutdown has begun. Mu need not be held.
 func (p *Peer) isStopping() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stopping
+	select {
+	case <-p.stop:
+		return true
+	default:
+		return false
+	}
 }
 
+// isClosing reports whether Shutdown is past what the listeners have accepted.
 func (p *Peer) isClosing() bool {
 	return p.life.Err() != nil
 }
@@ -272,16 +280,13 @@ func (p *Peer) acceptBound() (context.Context, context.CancelFunc) {
 // takes until ctx ends: use a goroutine there.
 func (p *Peer) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
-	if p.stopping {
+	if p.isStopping() {
 		p.mu.Unlock()
 		return p.awaitGone(ctx)
 	}
-	p.stopping = true
-	for lis := range p.listeners {
-		_ = lis.Close()
-	}
+	close(p.stop)
 	p.mu.Unlock()
-	p.awaitOpenings(ctx)
+	p.closeListeners(ctx)
 	p.mu.Lock()
 	p.die()
 	p.mu.Unlock()

@@ -210,6 +210,7 @@ func (s *session) open(hooks func(PreSession) *Rerror) *Rerror {
 	if rerr := hooks(s); rerr != nil {
 		return rerr
 	}
+	s.link().opened = uint32(sinceStart().Milliseconds())
 	if !s.phase.CompareAndSwap(phaseOpening, phaseOpen) {
 		return NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "closed while it was opened")
 	}
