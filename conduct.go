@@ -66,6 +66,10 @@ func (p *pace) keeps() bool {
 
 // handleControl takes a packet of a type above 3.
 func (l *link) handleControl(ptype byte, seq uint64) error {
+	if ptype == TypePong && !l.greeted { // as handle does: it answers what announced
+		l.greeted = true
+		return nil
+	}
 	switch ptype {
 	case TypeCancel:
 		c := l.watched()

@@ -51,6 +51,7 @@ type link struct {
 	line       *line       // the reader's; nil as long as no exchange was ordered
 	takesBytes bool        // the reader's: whether the last body was wanted as it came
 	left       bool        // the reader's: the other side has left
+	greeted    bool        // the reader's: one PING or PONG has come
 	tallied    bool        // what went over it is in the peer's sum; guarded by the peer's mu
 	arrived    *arrival    // the reader's; nil while it is idle
 	readEnded  atomic.Bool // as those above: nothing more will be read

@@ -52,6 +52,7 @@ type arrival struct {
 	packet  socket.Packet // shown to nobody
 	replied [64]*PullCmd  // the first n are finished, but for telling who waits
 	n       int
+	more    int // packets beside the first
 }
 
 var arrivals = sync.Pool{New: func() any { return new(arrival) }}
@@ -79,12 +80,11 @@ func (a *arrival) add(cmd *PullCmd) {
 // with it.
 func (l *link) readArrived() error {
 	l.arrived = arrivals.Get().(*arrival)
-	n := 1
 	err := l.readPacket(&l.arrived.packet, nil)
-	for ; err == nil && l.conn.FrameArrived() && !l.showsInput(); n++ {
+	for err == nil && l.conn.FrameArrived() && !l.showsInput() {
+		l.arrived.more++
 		err = l.readPacket(&l.arrived.packet, nil)
 	}
-	l.conn.CountRead(n)
 	l.releaseArrived()
 	return err
 }
@@ -105,6 +105,8 @@ func (l *link) releaseArrived() {
 		return
 	}
 	l.arrived = nil
+	l.conn.CountRead(1 + a.more)
+	a.more = 0
 	a.wake()
 	a.packet.Reset()
 	arrivals.Put(a)
@@ -128,16 +130,22 @@ func (l *link) readShown() error {
 func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
 	p.HoldBody()
 	p.OwnBody(l.takesBytes)
-	err := l.conn.ReadPacket(p)
-	switch {
-	case err == nil:
-		err = l.handle(p, c)
-	case errors.Is(err, socket.ErrExceedHeaderLimit):
-		err = l.handleRefused(p, c, err)
-	default:
+	if err := l.conn.ReadPacket(p); err != nil {
+		return l.notRead(p, c, err)
+	}
+	err := l.handle(p, c)
+	if err != nil {
+		l.abort(err)
+	}
+	return err
+}
+
+// notRead handles a packet that ReadPacket has refused, if err says that.
+func (l *link) notRead(p *socket.Packet, c *handlerCtx, err error) error {
+	if !errors.Is(err, socket.ErrExceedHeaderLimit) {
 		return err
 	}
-	if err != nil {
+	if err = l.handleRefused(p, c, err); err != nil {
 		l.abort(err)
 	}
 	return err
@@ -165,6 +173,11 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 		return l.handlePush(l.contextFor(p, c))
 	case TypeReply:
 		return l.handleReply(p)
+	}
+	if p.Ptype() == TypePing && !l.greeted { // it announces: most links have one
+		l.greeted = true
+		l.queueControl(TypePong, p.Seq())
+		return nil
 	}
 	return l.handleControl(p.Ptype(), p.Seq())
 }

@@ -180,7 +180,7 @@ func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, proto
 }
 
 func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
-	ctx, cancel := p.acceptBound()
+	ctx, cancel := p.acceptBound(config != nil)
 	defer cancel()
 	if config != nil {
 		secure := tls.Server(conn, config)

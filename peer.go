@@ -60,13 +60,13 @@ type Peer struct {
 	tls       *tls.Config
 	listeners map[net.Listener]bool
 	openings  openings
-	ended     socket.Traffic   // of the links that are over
-	sessions  map[*session]int // of all that are opening or have goroutines, how many
-	serving   int              // goroutines of listeners, and what opens sessions
-	accepting int              // of those, all that do not dial
-	allIn     notice.Notice    // accepting is 0
-	empty     notice.Notice    // there are no sessions and serving is 0
-	shutErr   error            // of the first Shutdown; set before gone is closed
+	ended     socket.Traffic        // of the links that are over
+	sessions  map[*session]struct{} // all that are opening or have goroutines
+	serving   int                   // goroutines of listeners, and what opens sessions
+	accepting int                   // of those, all that do not dial
+	allIn     notice.Notice         // accepting is 0
+	empty     notice.Notice         // there are no sessions and serving is 0
+	shutErr   error                 // of the first Shutdown; set before gone is closed
 }
 
 // cacheLine keeps what many processors change apart from what they read.
@@ -88,7 +88,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		killed:    make(chan struct{}),
 		gone:      make(chan struct{}),
 		listeners: make(map[net.Listener]bool),
-		sessions:  make(map[*session]int),
+		sessions:  make(map[*session]struct{}),
 	}
 	p.spawn = func(fn func()) { p.pool.mustStart(p.safely(fn)) } // once, not for each session
 	p.life, p.die = context.WithCancel(context.Background())
@@ -177,25 +177,15 @@ func (p *Peer) remember(s *session) bool {
 	if p.isClosing() {
 		return false
 	}
-	p.sessions[s]++
+	p.sessions[s] = struct{}{}
 	p.keeper.start()
 	return true
 }
 
-// countGoroutine counts one more goroutine of a session that has one.
-func (p *Peer) countGoroutine(s *session) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.sessions[s]++
-}
-
-// forget counts one less, and without any the session is none of the peer's.
 func (p *Peer) forget(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sessions[s]--; p.sessions[s] <= 0 {
-		delete(p.sessions, s)
-	}
+	delete(p.sessions, s)
 	p.checkEmpty()
 }
 
@@ -231,7 +221,7 @@ func (p *Peer) ServeConn(conn net.Conn, protoFunc ...socket.ProtoFunc) Session {
 	if conn == nil {
 		panic("tp: ServeConn: the conn is nil")
 	}
-	ctx, cancel := p.acceptBound()
+	ctx, cancel := p.acceptBound(false)
 	defer cancel()
 	s, ok := p.accept(ctx, conn, protoFunc)
 	if ok {
@@ -250,7 +240,9 @@ func (p *Peer) accept(ctx context.Context, conn net.Conn, protoFunc []socket.Pro
 		s.tellOver()
 		return s, false
 	}
-	defer context.AfterFunc(ctx, func() { _ = s.cutOpening() })()
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { _ = s.cutOpening() })()
+	}
 	if rerr := s.open(p.plugins.PostAccept); rerr != nil {
 		p.tally.refuse(refusedAccept)
 		p.log().Warnf("session %s: not accepted: %v", s.Id(), rerr)
@@ -260,9 +252,10 @@ func (p *Peer) accept(ctx context.Context, conn net.Conn, protoFunc []socket.Pro
 	return s, true
 }
 
-// acceptBound returns the context of letting a conn in.
-func (p *Peer) acceptBound() (context.Context, context.CancelFunc) {
-	if bound := p.cfg.AcceptTimeout; bound > 0 {
+// acceptBound returns the context of letting a conn in, which has no bound if that
+// takes but a moment: each timer is kept for a while after it was stopped.
+func (p *Peer) acceptBound(secure bool) (context.Context, context.CancelFunc) {
+	if bound := p.cfg.AcceptTimeout; bound > 0 && p.hasOpenings(secure) {
 		return context.WithTimeout(context.Background(), bound)
 	}
 	return context.Background(), nothing

@@ -24,8 +24,7 @@ const (
 // redialer is what a dialled session has to outlive its connection.
 //
 // Goroutines: of the session's links, each has its reader, and while dialling is
-// true there is one that dials. The peer counts them all. The one that leaves last
-// ends the session.
+// true there is one that dials. The one that leaves last ends the session.
 type redialer struct {
 	addr      string
 	protoFunc []socket.ProtoFunc
@@ -130,7 +129,6 @@ func (s *session) replaceLink(l *link, atOnce bool) {
 	}
 	r.dialling = true
 	r.goroutines++
-	s.peer.countGoroutine(s)
 	go s.dialAgain(atOnce)
 }
 
@@ -229,7 +227,6 @@ func (s *session) adopt(l *link) *Rerror {
 	r.goroutines++
 	r.news.Tell()
 	r.mu.Unlock()
-	s.peer.countGoroutine(s)
 	s.peer.tally.redialled.Add(1)
 	go s.serve(l)
 	ctx, cancel := s.peer.closeBound()

@@ -247,10 +247,10 @@ func (s *session) finish(l *link, err error) {
 // depart is the last thing that a goroutine of the session does. The last of them
 // ends the session.
 func (s *session) depart() {
-	defer s.peer.forget(s)
 	if s.redial != nil && !s.redial.departLast() {
 		return
 	}
+	defer s.peer.forget(s)
 	defer s.tellOver()
 	if rerr := s.peer.plugins.PostDisconnect(s); rerr != nil {
 		s.peer.log().Warnf("session %s: PostDisconnect: %v", s.Id(), rerr)
