@@ -29,6 +29,9 @@ func FuzzSession(f *testing.F) {
 		"\x03" + pull + "\x03\x01\x01\x01\x03abc" + push + "\x06\x02\x02\x02\x00" + "c" + "p\x06\x09\x00\x00\x00\x00\x00" + pull + "\x04\x01\x01\x00\x00",
 		"\x00" + "u\x04" + push + "\x05\x00\x00\x00\x05hello" + push + "\x05\x00\x00\x00\x05hello" + "r\x06\x00\x00\x00\x07f\x00" + "w",
 		"\x01" + "c" + pull + "\x01\x00\x01\x00\x02hi" + "t" + pull,
+		// A caller that gives up, and CANCEL, GOAWAY, PING and PONG among held pulls.
+		"\x00" + "p\x01\x01\x0a\x01\x03\x00\x00" + "p\x04\x01\x00\x00\x00\x00\x00" + "p\x04\x01\x00\x00\x00\x00\x00" + "ig" + "p\x07\x00\x00\x00\x00\x00\x00" + "p\x05\x00\x00\x00\x00\x00\x00",
+		"\x01" + "iig" + "p\x02\x00\x02\x01\x01\x00\x01" + "1" + "p\x01\x07\x0a\x09\x03\x00\x00" + "p\x01\x07\x0a\x0a\x03\x00\x00" + "p\x01\x08\x0b\x0b\x03\x00\x00",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -56,11 +59,18 @@ func FuzzSession(f *testing.F) {
 		watch := watchFrames(t, hostile)
 		pulls := make(chan *tp.PullCmd, 16)
 		started := 0
+		var ctxs giveUps
+		defer ctxs.end()
 		for started < cap(pulls) && len(d.b) > 0 {
 			switch d.next() {
 			case 'l':
 				sess.GoPull(fuzzURIs[int(d.next())%len(fuzzURIs)]+"x", []byte("1"), new(interface{}), pulls)
 				started++
+			case 'i':
+				sess.GoPull("/any", []byte("1"), nil, pulls, tp.WithIdempotent(), tp.WithContext(ctxs.next()))
+				started++
+			case 'g':
+				ctxs.end()
 			case 'u':
 				_ = sess.Push("/note", make([]byte, int(d.next())))
 			case 'c':
@@ -99,6 +109,22 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
+// giveUps are the contexts of pulls that may be given up.
+type giveUps []context.CancelFunc
+
+func (g *giveUps) next() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	*g = append(*g, cancel)
+	return ctx
+}
+
+func (g *giveUps) end() {
+	for _, cancel := range *g {
+		cancel()
+	}
+	*g = nil
+}
+
 func newHonest(t testing.TB) *tp.Peer {
 	return newPeer(t, tp.PeerConfig{DefaultPullTimeout: patience})
 }
@@ -117,6 +143,13 @@ func fuzzHandlers(p *tp.Peer) {
 		defer cancel()
 		return tp.Pull[string](ctx.Session(), "/echo", "x", tp.WithContext(bound))
 	})
+	tp.RegPull(p.PullRouter, "held", func(ctx tp.PullCtx, _ *string) (string, *tp.Rerror) {
+		select {
+		case <-ctx.Context().Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+		return "", nil
+	})
 	tp.RegPush(p.PushRouter, "note", func(tp.PushCtx, *string) {})
 	tp.RegPush(p.PushRouter.Dispatch(tp.DispatchInline), "now", func(tp.PushCtx, *interface{}) {})
 	p.PullRouter.Group("group").SetUnknown(func(ctx tp.UnknownPullCtx) (interface{}, *tp.Rerror) {
@@ -127,8 +160,8 @@ func fuzzHandlers(p *tp.Peer) {
 }
 
 var (
-	fuzzURIs   = []string{"", "/echo", "/any", "/inline", "/ordered", "/note", "/now", "/nested", "/group/%zz?a=%", "/nowhere\nlevel=ERROR \x7f\x1b"}
-	fuzzMetas  = []string{"", "X-Tp-Caps=1", "X-Tp-Caps=-1&X-Tp-Caps=", "a=%00%0A&&=&%", "X-Reply-Error=null", "X-Reply-Error=%7B%22code%22%3A1e99%7D", "X-Reply-Error=%FF", "X-Reply-Error=" + strings.Repeat("%22", 3000), strings.Repeat("a&", 3000)}
+	fuzzURIs   = []string{"", "/echo", "/any", "/inline", "/ordered", "/note", "/now", "/nested", "/group/%zz?a=%", "/nowhere\nlevel=ERROR \x7f\x1b", "/held", strings.Repeat("/long", 300)}
+	fuzzMetas  = []string{"", "X-Tp-Caps=1", "X-Tp-Caps=-1&X-Tp-Caps=", "a=%00%0A&&=&%", "X-Reply-Error=null", "X-Reply-Error=%7B%22code%22%3A1e99%7D", "X-Reply-Error=%FF", "X-Reply-Error=" + strings.Repeat("%22", 3000), strings.Repeat("a&", 3000), "X-Timeout=1", "X-Tp-Caps=1&X-Timeout=99999999999999", strings.Repeat("m", 17<<10)}
 	fuzzCodecs = []byte{codec.NilCodecId, codec.ID_JSON, codec.ID_PROTOBUF, codec.ID_STRING, 0xff}
 )
 

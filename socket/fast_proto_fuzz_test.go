@@ -11,7 +11,7 @@ import (
 const fuzzLimit = 64 << 10 // keeps gzip bombs short
 
 // fuzzFrames are the captures, frames of our own, and some that are wrong.
-func fuzzFrames(f *testing.F) (frames [][]byte) {
+func fuzzFrames(f testing.TB) (frames [][]byte) {
 	for _, c := range captures {
 		frames = append(frames, c.bytes())
 	}
