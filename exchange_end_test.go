@@ -240,3 +240,28 @@ func TestNoControlTypesFor2017(t *testing.T) {
 		t.Errorf("%d packets came, want two pulls, a reply and a push", n)
 	}
 }
+
+// Deadlines, cancels and goodbyes go over any Proto: a type is a field of a packet.
+func TestControlOverAnyProto(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	running, ended := waits(srv)
+	echo(srv)
+	addr := serve(t, srv, newLineProto)
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), addr, newLineProto)
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	done := make(chan *tp.PullCmd, 1)
+	sess.GoPull("/wait", nil, nil, done, tp.WithContext(ctx))
+	if deadline, bounded := receive(t, running).Context().Deadline(); !bounded || time.Until(deadline) > time.Hour {
+		t.Errorf("the handler's deadline is %v, %v", deadline, bounded)
+	}
+	cancel()
+	wantCode(t, receive(t, done).Rerror(), tp.CodeCanceled, "")
+	if err := receive(t, ended); err != context.Canceled {
+		t.Errorf("the handler's context ended with %v", err)
+	}
+	if err := srv.Close(); err != nil { // by GOAWAY
+		t.Error(err)
+	}
+	receive(t, sess.CloseNotify())
+}
