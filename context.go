@@ -47,8 +47,10 @@ type (
 	}
 
 	// PullCtx is what the handler of a pull may ask, and set of the reply.
-	// Controllers of pulls embed it. Its Context also ends when the other side
-	// has closed, since nobody waits for the reply then.
+	// Controllers of pulls embed it. Its Context also ends when nobody waits for
+	// the reply any more: the other side has closed, its caller has given up (the
+	// cause is context.Canceled), or the caller's deadline has passed, which is
+	// that of the Context; and when the handler has returned.
 	PullCtx interface {
 		PushCtx
 		// SetBodyCodec sets the codec of the reply's body. By default it is the

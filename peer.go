@@ -261,10 +261,11 @@ func (p *Peer) acceptBound(secure bool) (context.Context, context.CancelFunc) {
 	return context.Background(), nothing
 }
 
-// Shutdown closes the listeners, then drains all sessions side by side: it
-// waits until what is under way on both sides has been answered, and the
-// other sides have closed. When ctx ends before, it cuts off what is left and
-// returns an error that says how much. Handlers and hooks that still run then
+// Shutdown closes the listeners, lets in what they have accepted (for at most
+// PeerConfig.AcceptTimeout), then drains all sessions side by side: it waits
+// until what is under way on both sides has been answered, and the other sides
+// have closed. When ctx ends before, it cuts off what is left and returns an
+// error that says how much. Handlers and hooks that still run then
 // are on their own; for those in the goroutines of sessions (inline handlers,
 // header hooks, PostAccept, PostDial, PostDisconnect) it waits a second more.
 //

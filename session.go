@@ -27,7 +27,9 @@ type (
 	// Session is a conversation with another peer, on which both sides pull
 	// and push. It is safe for concurrent use, from handlers and hooks too.
 	//
-	// It ends when either side closes it or the connection breaks. One that is
+	// It ends when either side closes it or the connection breaks. With
+	// PeerConfig.RedialTimes one that was dialled gets another connection then,
+	// and ends when this side closes it or the attempts are used up. One that is
 	// of no more use must be closed.
 	Session interface {
 		// Pull calls the handler of uri on the other side with args, waits for
@@ -72,9 +74,11 @@ type (
 		// CloseNotify returns a channel that is closed when the session is
 		// over, after PostDisconnect.
 		CloseNotify() <-chan struct{}
-		// IsOk reports whether the session takes pulls and pushes.
+		// IsOk reports whether the session takes pulls and pushes, also if they
+		// have to wait for a connection.
 		IsOk() bool
-		// Health reports whether the session has a live connection.
+		// Health reports whether the session has a live connection. With
+		// PeerConfig.RedialTimes it is false while the session dials again.
 		Health() bool
 
 		// Peer returns the peer.
