@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ type rebootPlan struct {
 	Patient  bool   // Listen is tried again when it fails
 	Start    string // "", "crash", "hang", or "warm": HoldReady until the file Warm is there
 	Warm     string
+	Once     string // the file to which pulls of "/once" add their ids
 }
 
 // TestRebootProcess is the server of the tests below, in a process of its own.
@@ -85,7 +87,11 @@ func TestRebootProcess(t *testing.T) {
 	said := func(what string) func() error {
 		return func() error { fmt.Println(what, pid); return nil }
 	}
-	tp.SetShutdown(patience, said("first"), said("last"))
+	var noted atomic.Int64
+	tp.SetShutdown(patience, said("first"), func() error {
+		fmt.Println("noted", pid, noted.Load())
+		return said("last")()
+	})
 	cfg := tp.PeerConfig{ListenAddrs: plan.Addrs, TlsCertFile: plan.CertFile, TlsKeyFile: plan.KeyFile, AcceptTimeout: patience}
 	p := tp.NewPeer(&cfg, &sessionHooks{accept: func(s tp.PreSession) *tp.Rerror {
 		if plan.Greet {
@@ -106,6 +112,20 @@ func TestRebootProcess(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		return pid, nil
 	})
+	tp.RegPush(p.PushRouter, "note", func(tp.PushCtx, *int) { noted.Add(1) })
+	if plan.Once != "" {
+		once, err := os.OpenFile(plan.Once, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			tp.Fatalf("%v", err)
+		}
+		tp.RegPull(p.PullRouter, "once", func(_ tp.PullCtx, id *string) (int, *tp.Rerror) {
+			if _, err := once.WriteString(*id + "\n"); err != nil {
+				return 0, tp.ToRerror(err)
+			}
+			time.Sleep(time.Millisecond)
+			return pid, nil
+		})
+	}
 	tp.RegPush(p.PushRouter, "reboot", func(_ tp.PushCtx, timeout *time.Duration) { go tp.Reboot(*timeout) })
 	go tp.GraceSignal()
 	go func() {

@@ -1,0 +1,291 @@
+//go:build unix
+
+package tp_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	tp "github.com/henrylee2cn/teleport"
+)
+
+// full returns the size of a test: the first, or the second with TP_FULL=1, as
+// `make reliability` runs it.
+func full(short, long int) int {
+	if os.Getenv("TP_FULL") != "" {
+		return long
+	}
+	return short
+}
+
+// Restarts one after the other, under load: no pull and no dial fails, and no push
+// that was accepted is lost.
+func TestRestartsUnderLoad(t *testing.T) {
+	restarts, callers, idle := full(5, 100), full(40, 200), full(100, 1000)
+	r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}}, testCommand())
+	pid, addrs := r.await("up")
+	addr := addrs[0]
+	r.write(rebootPlan{Addrs: addrs})
+
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1})
+	var stop atomic.Bool
+	var pulls, dials, pushes atomic.Int64
+	var group sync.WaitGroup
+	failed := func(what string, rerr *tp.Rerror) {
+		stop.Store(true)
+		t.Errorf("a %s failed: %v", what, rerr)
+	}
+	var shared []tp.Session
+	for range 8 {
+		shared = append(shared, dial(t, cli, addr))
+	}
+	for i := range callers {
+		group.Go(func() {
+			sess := shared[i%len(shared)]
+			for !stop.Load() {
+				if rerr := sess.Pull("/slow", nil, nil).Rerror(); rerr != nil {
+					failed("pull", rerr)
+				}
+				pulls.Add(1)
+				if rerr := sess.Push("/note", 1); rerr != nil {
+					failed("push", rerr)
+				}
+				pushes.Add(1)
+			}
+		})
+	}
+	var silent []tp.Session
+	for range idle {
+		sess := dial(t, cli, addr)
+		noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
+		silent = append(silent, sess)
+	}
+	for range 2 {
+		group.Go(func() { // such that connect anew each time, with and without redial
+			fresh := newPeer(t, tp.PeerConfig{RedialTimes: -1})
+			for !stop.Load() {
+				sess, rerr := fresh.Dial(addr)
+				if rerr != nil {
+					failed("dial", rerr)
+					return
+				}
+				if rerr := sess.Pull("/pid", nil, nil).Rerror(); rerr != nil {
+					failed("first pull", rerr)
+				}
+				dials.Add(1)
+				_ = sess.Close()
+				<-sess.CloseNotify()
+			}
+		})
+	}
+	for range restarts {
+		before := pulls.Load()
+		eventually(t, "it is used", func() bool { return stop.Load() || pulls.Load() > before+int64(callers) })
+		r.signal(pid, syscall.SIGUSR2)
+		next, _ := r.await("up")
+		eventually(t, "the process before has ended", func() bool {
+			_, ok := r.says(fmt.Sprint("last ", pid))
+			return ok
+		})
+		pid = next
+	}
+	stop.Store(true)
+	group.Wait()
+	for _, sess := range append(silent, shared...) {
+		noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
+		if err := sess.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := cli.Close(); err != nil {
+		t.Error(err)
+	}
+	redials := cli.Stats().Redialled
+	r.stop(pid)
+	noted := int64(0)
+	for range restarts + 1 {
+		_, n := r.await("noted")
+		k, err := strconv.ParseInt(n[0], 10, 64)
+		noError(t, err)
+		noted += k
+	}
+	if noted != pushes.Load() {
+		t.Errorf("%d pushes were accepted, %d handled", pushes.Load(), noted)
+	}
+	t.Logf("%d restarts: %d pulls, %d dials, %d pushes, %d redials of %d sessions", restarts, pulls.Load(), dials.Load(), noted, redials, len(silent)+len(shared))
+}
+
+// A server that is killed and comes back a second later: every pull ends, none is
+// executed twice that may not be, and all callers work again.
+func TestServerIsKilled(t *testing.T) {
+	callers := full(50, 200)
+	file := filepath.Join(t.TempDir(), "once")
+	first := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}, Once: file}, testCommand())
+	pid, addrs := first.await("up")
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1})
+	var shared []tp.Session
+	for range 8 {
+		shared = append(shared, dial(t, cli, addrs[0]))
+	}
+	var stop atomic.Bool
+	var ok, again, lost, unsure atomic.Int64
+	back := make(chan int, callers)
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() {
+			sess, told := shared[i%len(shared)], false
+			for n := 0; !stop.Load(); n++ {
+				id := fmt.Sprintf("%d-%d", i, n)
+				served, rerr := tp.Pull[int](sess, "/once", id)
+				switch {
+				case rerr == nil && served != pid:
+					again.Add(1)
+					if !told {
+						told = true
+						back <- i
+					}
+				case rerr == nil:
+					ok.Add(1)
+				default:
+					lost.Add(1)
+					if rerr.MaybeSent() {
+						unsure.Add(1)
+					}
+					if rerr.Code != tp.CodeConnClosed || rerr.Detail == "" {
+						t.Errorf("a pull failed with %v", rerr)
+					}
+				}
+			}
+		})
+	}
+	eventually(t, "it is used", func() bool { return ok.Load() > int64(10*callers) })
+	first.signal(pid, syscall.SIGKILL)
+	receive(t, first.exited)
+	time.Sleep(time.Second)
+	second := startRebootable(t, rebootPlan{Addrs: addrs, Once: file}, testCommand())
+	pid2, _ := second.await("up")
+	begin := time.Now()
+	for range callers {
+		receive(t, back)
+	}
+	recovered := time.Since(begin)
+	stop.Store(true)
+	group.Wait()
+	_ = cli.Close()
+	second.stop(pid2)
+	b, err := os.ReadFile(file)
+	noError(t, err)
+	seen := make(map[string]bool)
+	for id := range strings.Lines(string(b)) {
+		if seen[id] {
+			t.Errorf("%q was executed twice", id)
+		}
+		seen[id] = true
+	}
+	if lost.Load() == 0 || unsure.Load() == 0 {
+		t.Error("no pull was under way when the server was killed")
+	}
+	t.Logf("%d callers: %d pulls before, %d after, %d failed (%d of them perhaps executed); all callers back %v after the server",
+		callers, ok.Load(), again.Load(), lost.Load(), unsure.Load(), recovered)
+}
+
+// A server that is stopped, not dead: its kernel still answers. The session finds
+// out, and comes back with it.
+func TestServerIsStopped(t *testing.T) {
+	t.Parallel()
+	r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}}, testCommand())
+	pid, addrs := r.await("up")
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1, KeepAliveInterval: 5 * time.Second, KeepAliveTimeout: time.Second})
+	sess := dial(t, cli, addrs[0])
+	noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
+	r.signal(pid, syscall.SIGSTOP)
+	begin := time.Now()
+	cmd := sess.Pull("/pid", nil, nil)
+	wantCode(t, cmd.Rerror(), tp.CodeConnClosed, "KeepAlive")
+	t.Logf("given up %v after the server was stopped; interval 5 s, timeout 1 s", time.Since(begin))
+	if cli.Stats().Refused["keep_alive"] != 1 {
+		t.Errorf("%v", cli.Stats().Refused)
+	}
+	r.signal(pid, syscall.SIGCONT)
+	noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
+	_ = cli.Close()
+	r.stop(pid)
+}
+
+// SIGTERM with short and long calls: the short ones are answered, the long ones cut
+// off within the bound, and the process ends.
+func TestTermWithCallsUnderWay(t *testing.T) {
+	r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}}, testCommand())
+	pid, addrs := r.await("up")
+	cli := newPeer(t, tp.PeerConfig{})
+	sess := dial(t, cli, addrs[0])
+	noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
+	const calls = 100
+	done := make(chan *tp.PullCmd, calls)
+	for range calls {
+		sess.GoPull("/slow", nil, nil, done)
+	}
+	noRerror(t, sess.Pull("/pid", nil, nil).Rerror()) // so they have arrived
+	r.signal(pid, syscall.SIGTERM)
+	for range calls {
+		noRerror(t, receive(t, done).Rerror())
+	}
+	r.wantExit()
+}
+
+// 10,000 sessions, or as many as files may be open, lose their server at once. The
+// test only reports how their dials are spread.
+func TestManyLoseTheServer(t *testing.T) {
+	sessions := full(200, 10_000)
+	var limit syscall.Rlimit
+	noError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	sessions = min(sessions, int(limit.Cur)/2-500)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	noError(t, err)
+	srv := tp.NewPeer(&tp.PeerConfig{Logger: new(logBook)})
+	echo(srv)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.ServeListener(lis) }()
+	var mu sync.Mutex
+	var attempts []time.Time
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1, OnRedial: func(_ tp.Session, rerr *tp.Rerror) {
+		mu.Lock()
+		defer mu.Unlock()
+		attempts = append(attempts, time.Now())
+	}})
+	for range sessions {
+		noRerror(t, dial(t, cli, lis.Addr().String()).Pull("/echo", nil, nil).Rerror())
+	}
+	gone := time.Now()
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = srv.Shutdown(cut)
+	<-served
+	time.Sleep(time.Duration(full(300, 3000)) * time.Millisecond)
+	if err := cli.Close(); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	buckets := make(map[int]int)
+	peak := 0
+	for _, at := range attempts {
+		n := int(at.Sub(gone) / (100 * time.Millisecond))
+		buckets[n]++
+		peak = max(peak, buckets[n])
+	}
+	if len(attempts) == 0 {
+		t.Error("nobody dialled")
+	}
+	t.Logf("%d sessions: %d attempts, at most %d in 100 ms; by 100 ms: %v", sessions, len(attempts), peak, buckets)
+}
