@@ -27,6 +27,7 @@ type PullCmd struct {
 	unseen     bool // see takeCmd
 	takesBytes bool // reply is a *[]byte
 	unlinked   bool // it failed because the link is of no use any more
+	maybe      bool // it was sent on a connection before, so it may have been executed
 
 	rerr   *Rerror // as input
 	sess   *session
@@ -83,7 +84,7 @@ func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting 
 		c.ready = s.peer.takeReady()
 	}
 	ctx, cancel := c.bound()
-	c.send(ctx, false)
+	c.send(ctx)
 	if cancel != nil {
 		cancel()
 	}
@@ -95,20 +96,15 @@ func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting 
 }
 
 // send sends the pull and waits until it is finished, on as many connections as it
-// takes. Maybe says that the other side has it perhaps already.
-func (c *PullCmd) send(ctx context.Context, maybe bool) {
+// takes.
+func (c *PullCmd) send(ctx context.Context) {
 	for {
 		if c.launch() {
 			c.await(ctx)
 		}
-		failed := c.rerr
 		if !c.again() {
-			break
+			return
 		}
-		maybe = maybe || failed.MaybeSent()
-	}
-	if maybe && c.rerr != nil && !c.rerr.MaybeSent() {
-		c.rerr = NewRerror(c.rerr.Code, c.rerr.Message, "sent before, on a connection that was lost; now: "+c.rerr.Detail)
 	}
 }
 
@@ -124,6 +120,7 @@ func (c *PullCmd) again() bool {
 	if c.link != nil {
 		c.link.refuse() // nobody else need try it
 	}
+	c.maybe = c.maybe || c.rerr.MaybeSent()
 	c.rerr, c.unlinked = nil, false
 	return true
 }
@@ -381,9 +378,9 @@ func (c *PullCmd) run() {
 	if c.async.unwatch != nil {
 		c.async.unwatch()
 	}
-	if failed := c.rerr; c.again() {
+	if c.again() {
 		c.ready = make(chan struct{}, 1)
-		c.send(c.async.ctx, failed.MaybeSent())
+		c.send(c.async.ctx)
 	}
 	if c.async.release != nil {
 		c.async.release()
@@ -410,6 +407,9 @@ func (c *PullCmd) deliver() {
 func (c *PullCmd) complete() {
 	if c.replied {
 		c.readReply()
+	}
+	if c.maybe && c.rerr != nil && !c.rerr.MaybeSent() {
+		c.rerr = NewRerror(c.rerr.Code, c.rerr.Message, resentPrefix+c.rerr.Detail)
 	}
 	if c.timed() {
 		c.cost = sinceStart() - c.start

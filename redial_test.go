@@ -246,6 +246,41 @@ func TestIdempotentPullsAreSentAgain(t *testing.T) {
 	_ = cli.Close() // before it loses the last server
 }
 
+// A pull that was perhaps executed by a server that is lost may have been executed,
+// whatever the next one answers.
+func TestMaybeSentOfAPullSentAgain(t *testing.T) {
+	for _, answers := range []string{"nothing is registered", "not executed: its turn came too late"} {
+		at := newStation(t)
+		srv := at.open(func(p *tp.Peer) { tp.RegPull(p.PullRouter, "order", untilDone) })
+		cli := newPeer(t, tp.PeerConfig{RedialTimes: -1})
+		sess := dial(t, cli, at.addr())
+		done := make(chan *tp.PullCmd, 2)
+		sess.GoPull("/order", nil, nil, done, tp.WithIdempotent())
+		go func() { done <- sess.Pull("/order", nil, nil, tp.WithIdempotent()) }()
+		eventually(t, "both run", func() bool { return srv.Stats().Handlers == 2 })
+		crash(t, srv)
+		at.open(func(p *tp.Peer) {
+			if answers != "nothing is registered" {
+				tp.RegPull(p.PullRouter, "order", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) {
+					return 0, tp.NewRerror(tp.CodeTimeout, "late", answers)
+				})
+			}
+		})
+		for range 2 {
+			if rerr := receive(t, done).Rerror(); rerr == nil || !rerr.MaybeSent() {
+				t.Errorf("%s: %v is said not to have been executed", answers, rerr)
+			}
+		}
+		_ = cli.Close()
+	}
+}
+
+// untilDone is a handler that never answers.
+func untilDone(ctx tp.PullCtx, _ *[]byte) (int, *tp.Rerror) {
+	<-ctx.Context().Done()
+	return 0, nil
+}
+
 // A server that goes away in good order, with another in its place, costs its
 // clients nothing: no pull fails, no push is lost.
 func TestRedialWithoutALoss(t *testing.T) {

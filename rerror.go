@@ -147,6 +147,10 @@ const (
 	executedPrefix = "not executed: "
 )
 
+// resentPrefix is what the Detail begins with if that holds only for the last
+// connection on which the pull was tried.
+const resentPrefix = "sent before, on a connection that was lost; now: "
+
 // notSent returns the error of a pull or push that did not leave this side.
 func notSent(code int32, detail string) *Rerror {
 	return NewRerror(code, CodeText(code), sentPrefix+detail)
@@ -162,10 +166,11 @@ func notExecuted(code int32, detail string) *Rerror {
 // twice. It is false if this side did not send it (its Detail begins with "not
 // sent: "), if the other side says that it did not execute it ("not executed: "),
 // and for CodeDialFailed, CodeNotFound, CodePtypeNotAllowed, CodeNotImplemented
-// and CodeServiceUnavailable, which say so by themselves. Of a code of the user's
+// and CodeServiceUnavailable, which say so by themselves, unless it was sent before
+// on another connection (see WithIdempotent of package socket). Of a code of the user's
 // own, from a handler or a plugin, the library cannot know: it is true.
 func (r *Rerror) MaybeSent() bool {
-	if r == nil {
+	if r == nil || strings.HasPrefix(r.Detail, resentPrefix) {
 		return true
 	}
 	switch r.Code {
