@@ -281,14 +281,14 @@ func (c *PullCmd) launch() (launched bool) {
 	}
 	// From here on c.rerr belongs to whoever removes c from there.
 	l.wakeReader()
-	sent := false
+	returned := false
 	defer func() {
-		if !sent && l.pending.remove(c.seq) == c { // the codec of the args ended the goroutine
-			l.settle()
+		if !returned { // the codec of the args or a hook ended the goroutine
+			c.withdraw()
 		}
 	}()
 	err := l.send(&c.output)
-	sent = true
+	returned = err != nil
 	if err != nil {
 		if l.pending.remove(c.seq) != c {
 			return true // the link has failed too, and finishes it
@@ -300,7 +300,18 @@ func (c *PullCmd) launch() (launched bool) {
 	if rerr := c.plugins().PostWritePull(c); rerr != nil {
 		c.sess.peer.log().Warnf("session %s: PostWritePull of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
 	}
+	returned = true
 	return true
+}
+
+// withdraw sees to it that nobody else has to do with a pull whose goroutine ends.
+func (c *PullCmd) withdraw() {
+	switch {
+	case c.link.pending.abandon(c.seq) == c:
+		c.link.settle()
+	case c.ready != nil:
+		<-c.ready // it is being finished at this moment
+	}
 }
 
 // writeRerror tells what kept a pull or push from being sent.
