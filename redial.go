@@ -121,11 +121,11 @@ func (s *session) replaceLink(l *link, atOnce bool) {
 	if !atOnce {
 		l.refuse()
 	}
+	if r.dialling { // since it went away
+		return
+	}
 	if l.conn.BytesRead() > 0 { // it was of use
 		r.failures, r.pause = 0, 0
-	}
-	if r.dialling {
-		return
 	}
 	r.dialling = true
 	r.goroutines++
