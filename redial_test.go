@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -367,6 +368,32 @@ func TestRedialEnds(t *testing.T) {
 	wantCode(t, sess.Push("/x", nil), tp.CodeConnClosed, "closed")
 }
 
+// The attempts while the other side goes away, and those after it is gone, are of
+// one row.
+func TestRedialTimesOfAServerThatGoesAway(t *testing.T) {
+	at := newStation(t)
+	srv := at.open(func(p *tp.Peer) { tp.RegPull(p.PullRouter, "wait", untilDone) })
+	attempts := make(chan *tp.Rerror, 10)
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: 2, OnRedial: func(_ tp.Session, rerr *tp.Rerror) { attempts <- rerr }})
+	sess := dial(t, cli, at.addr())
+	underWay := make(chan *tp.PullCmd, 1)
+	sess.GoPull("/wait", nil, nil, underWay)
+	eventually(t, "it runs", func() bool { return srv.Stats().Handlers == 1 })
+	at.leave()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Shutdown(ctx) }()
+	wantCode(t, receive(t, attempts), tp.CodeDialFailed, "")
+	cancel()
+	receive(t, ended)
+	receive(t, sess.CloseNotify())
+	if n := 1 + len(attempts); n != 2 {
+		t.Errorf("%d attempts, want 2", n)
+	}
+	wantCode(t, receive(t, underWay).Rerror(), tp.CodeConnClosed, "")
+}
+
 // Close ends a redial, and so does that of the peer; a wait ends with its context.
 func TestCloseDuringRedial(t *testing.T) {
 	for _, whole := range []bool{false, true} {
@@ -399,6 +426,42 @@ func TestCloseDuringRedial(t *testing.T) {
 		wantCode(t, receive(t, waiting).Rerror(), tp.CodeConnClosed, "")
 	}
 }
+
+// A pull whose goroutine a hook ends, as it is sent after a loss, is delivered, and
+// the reply that comes later does not change it.
+func TestHookEndsAPullSentAfterALoss(t *testing.T) {
+	at := newStation(t)
+	srv := at.open(nil)
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1}, exitingPlugin{})
+	sess := dial(t, cli, at.addr())
+	at.leave()
+	crash(t, srv)
+	eventually(t, "the loss is seen", func() bool { return !sess.Health() })
+	done := make(chan *tp.PullCmd, 1)
+	sess.GoPull("/held", nil, nil, done)
+	at.returns()
+	release := make(chan struct{})
+	srv = at.open(func(p *tp.Peer) {
+		tp.RegPull(p.PullRouter, "held", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) {
+			<-release
+			return 1, nil
+		})
+	})
+	cmd := receive(t, done)
+	wantCode(t, cmd.Rerror(), tp.CodeInternalServerError, "ended its goroutine")
+	close(release)
+	eventually(t, "the late reply is dropped", func() bool { return cli.Stats().Refused["late_replies"] == 1 })
+	if cmd.Input().Ptype() != tp.TypeUndefined {
+		t.Error("the reply went into a pull that had been delivered")
+	}
+	_ = cli.Close()
+}
+
+// exitingPlugin ends the goroutines that send pulls, once they have sent them.
+type exitingPlugin struct{}
+
+func (exitingPlugin) Name() string                         { return "exiting" }
+func (exitingPlugin) PostWritePull(tp.WriteCtx) *tp.Rerror { runtime.Goexit(); return nil }
 
 // The PostDial hooks of a redial speak over the new connection, and may refuse it.
 func TestPostDialOfARedial(t *testing.T) {
