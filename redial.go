@@ -149,6 +149,9 @@ func (s *session) dialAgain(atOnce bool) {
 			rerr = s.adopt(l)
 		}
 		adopted = rerr == nil
+		if !adopted {
+			s.letGo()
+		}
 		s.tellRedial(rerr)
 		if adopted {
 			return
@@ -232,6 +235,15 @@ func (s *session) adopt(l *link) *Rerror {
 	ctx, cancel := s.peer.closeBound()
 	old.startDrain(ctx, cancel)
 	return nil
+}
+
+// letGo ends the link of a session that has no other yet, if the other side goes
+// away: it waits for that, and perhaps nobody takes its place before it is gone.
+func (s *session) letGo() {
+	if l := s.link(); l.away.Load() {
+		ctx, cancel := s.peer.closeBound()
+		l.startDrain(ctx, cancel)
+	}
 }
 
 // giveUp ends a session that gets no other link.

@@ -339,6 +339,83 @@ func TestRedialWithoutALoss(t *testing.T) {
 	t.Logf("%d restarts, %d pulls, %d pushes", restarts, calls.Load(), pushed.Load())
 }
 
+// A server that goes away in good order before there is another is not held up by
+// clients that dial again, and costs them nothing but the wait.
+func TestRedialOverAGap(t *testing.T) {
+	const restarts, callers = 3, 10
+	at := newStation(t)
+	var pushed, arrived atomic.Int64
+	open := func() *tp.Peer {
+		return at.open(func(p *tp.Peer) {
+			tp.RegPush(p.PushRouter, "note", func(tp.PushCtx, *int) { arrived.Add(1) })
+			tp.RegPull(p.PullRouter, "back", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
+				return tp.Pull[[]byte](ctx.Session(), "/back", nil)
+			})
+		})
+	}
+	srv := open()
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1})
+	echo(cli)
+	asking := make(chan struct{}, 1)
+	goOn := make(chan struct{})
+	tp.RegPull(cli.PullRouter, "back", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
+		asking <- struct{}{}
+		<-goOn
+		return tp.Pull[[]byte](ctx.Session(), "/echo", []byte("the last one")) // of the side that goes away
+	})
+	sess := dial(t, cli, at.addr())
+	idle := dial(t, cli, at.addr())
+	noRerror(t, idle.Pull("/echo", nil, nil).Rerror())
+	var stop atomic.Bool
+	var calls atomic.Int64
+	var callersDone sync.WaitGroup
+	for range callers {
+		callersDone.Go(func() {
+			for !stop.Load() {
+				if rerr := sess.Pull("/echo", []byte("x"), nil).Rerror(); rerr != nil {
+					t.Errorf("a pull failed: %v", rerr)
+					return
+				}
+				if rerr := sess.Push("/note", 1); rerr != nil {
+					t.Errorf("a push failed: %v", rerr)
+					return
+				}
+				pushed.Add(1)
+				calls.Add(1)
+			}
+		})
+	}
+	for range restarts {
+		n := calls.Load()
+		eventually(t, "it is used", func() bool { return calls.Load() > n+100 })
+		back := make(chan *tp.PullCmd, 1)
+		idle.GoPull("/back", nil, new([]byte), back)
+		receive(t, asking)
+		at.leave()
+		closed := make(chan error, 1)
+		go func() { closed <- srv.Close() }()
+		eventually(t, "it goes away", func() bool { return len(srv.Addrs()) == 0 })
+		goOn <- struct{}{}
+		cmd := receive(t, back)
+		noRerror(t, cmd.Rerror())
+		if err := receive(t, closed); err != nil {
+			t.Errorf("a server was cut off: %v", err)
+		}
+		at.returns()
+		srv = open()
+	}
+	stop.Store(true)
+	callersDone.Wait()
+	if err := sess.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "all pushes arrive", func() bool { return arrived.Load() == pushed.Load() })
+	if err := cli.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d restarts, %d pulls", restarts, calls.Load())
+}
+
 // The attempts end: then the session does, and all who wait for it.
 func TestRedialEnds(t *testing.T) {
 	at := newStation(t)

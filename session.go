@@ -268,8 +268,8 @@ func (s *session) live() (*link, *Rerror) {
 	}
 	l := s.link()
 	// A side that goes away still answers what the handlers of its own last
-	// pulls ask for, and all, as long as there is no other link.
-	if l.refusing.Load() || l.away.Load() && l.handlers.Load() == 0 && s.redial == nil {
+	// pulls ask for, and all, as long as another link is about to come.
+	if l.refusing.Load() || l.away.Load() && l.handlers.Load() == 0 && (s.redial == nil || l.draining.Load()) {
 		return nil, notSent(CodeConnClosed, "the session is closing")
 	}
 	return l, nil
