@@ -108,8 +108,7 @@ func (l *link) handleRefused(p *socket.Packet, c *handlerCtx, why error) error {
 	case TypeReply:
 		cmd := l.pending.remove(p.Seq())
 		if cmd == nil {
-			l.dropReply(p)
-			return nil
+			return l.dropReply(p)
 		}
 		l.settle()
 		cmd.take(p)
