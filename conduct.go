@@ -13,8 +13,6 @@ const (
 	// once.
 	pingPause = 5 * time.Second
 	pingBurst = 5
-	// cancelSlack is how far the count of packets may be behind.
-	cancelSlack = 256
 )
 
 // conduct watches what the other side of a link sends unasked. Each such packet
@@ -73,7 +71,7 @@ func (l *link) handleControl(ptype byte, seq uint64) error {
 	switch ptype {
 	case TypeCancel:
 		c := l.watched()
-		if c.cancels++; 2*c.cancels > l.conn.PacketsRead()+cancelSlack { // each is for a pull of its own
+		if c.cancels++; 2*c.cancels > l.packetsRead() { // each comes after a pull of its own
 			return l.fault("CANCELs without a pull")
 		}
 		l.cancelPull(seq)

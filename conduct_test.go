@@ -69,3 +69,38 @@ func TestWhatCrossesIsNoFault(t *testing.T) {
 		}
 	})
 }
+
+// Pulls may all be given up at once, also while the other side has not come to read
+// them: their CANCELs arrive together, perhaps in one read with the pulls.
+func TestCancelsMayComeTogether(t *testing.T) {
+	logged := new(logBook)
+	srv := newPeer(t, tp.PeerConfig{Logger: logged})
+	echo(srv)
+	w := dialWire(t, serve(t, srv))
+	const rounds, many = 5, 1000
+	go func() {
+		for seq := uint64(0); seq < rounds*many; seq += many {
+			var pulls, cancels []frame
+			for i := range uint64(many) {
+				pulls = append(pulls, jsonPull(seq+i, "/echo", "1"))
+				cancels = append(cancels, frame{ptype: tp.TypeCancel, seq: seq + i})
+			}
+			var b []byte
+			for _, f := range append(pulls, cancels...) {
+				b = append(b, f.bytes()...)
+			}
+			if _, err := w.Write(b); err != nil {
+				return // the reads tell why
+			}
+		}
+	}()
+	for answered := 0; answered < rounds*many; {
+		f, err := w.read()
+		if err != nil {
+			t.Fatalf("after %d replies: %v\n%s", answered, err, logged)
+		}
+		if f.ptype == tp.TypeReply {
+			answered++
+		}
+	}
+}

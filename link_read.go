@@ -112,6 +112,15 @@ func (l *link) releaseArrived() {
 	arrivals.Put(a)
 }
 
+// packetsRead returns how many packets have come, with the one in hand.
+func (l *link) packetsRead() uint64 {
+	n := l.conn.PacketsRead() + 1
+	if l.arrived != nil { // it has not counted those before in the same read
+		n += uint64(l.arrived.more)
+	}
+	return n
+}
+
 // readShown reads a packet that users may see.
 func (l *link) readShown() error {
 	c := newHandlerCtx(l)
