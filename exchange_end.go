@@ -42,8 +42,8 @@ func (l *link) pullEnds() *pullEnds {
 }
 
 // maxEarly is how many CANCELs are remembered of pulls whose handlers have not
-// asked for a context.
-const maxEarly = 1024
+// asked for a context: as many as handlers may run by default.
+const maxEarly = defaultMaxSessionHandlers
 
 // pullEnd is the context of one pull of the other side.
 type pullEnd struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +59,38 @@ func TestCancelReachesTheHandler(t *testing.T) {
 	cancelRest()
 	receive(t, ended)
 	receive(t, other)
+}
+
+// As many callers as may have a handler running give up at once, and each handler
+// learns of it, also if it asks for its context only afterwards.
+func TestManyCancelsReachTheirHandlers(t *testing.T) {
+	const many = 4000 // MaxSessionHandlers is 4096
+	srv := newPeer(t, tp.PeerConfig{})
+	echo(srv)
+	var running, ended atomic.Int32
+	ask := make(chan struct{})
+	tp.RegPull(srv.PullRouter, "later", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
+		running.Add(1)
+		<-ask
+		<-ctx.Context().Done()
+		ended.Add(1)
+		return nil, nil
+	})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan *tp.PullCmd, many)
+	for range many {
+		sess.GoPull("/later", nil, nil, done, tp.WithContext(ctx))
+	}
+	eventually(t, "all run", func() bool { return running.Load() == many })
+	cancel()
+	for range many {
+		wantCode(t, receive(t, done).Rerror(), tp.CodeCanceled, "")
+	}
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror()) // behind the CANCELs
+	close(ask)
+	eventually(t, "all are told", func() bool { return ended.Load() == many })
 }
 
 // The handler's context has the caller's deadline, also that of a caller which
