@@ -94,7 +94,7 @@ func (k *keeper) lookAt(l *link) {
 	l.silence.ticks++
 	switch l.silence.ticks {
 	case k.quiet:
-		l.sendControl(TypePing, 0)
+		l.sendPing()
 	case k.dead:
 		silent := k.tick * time.Duration(k.dead)
 		k.peer.spawn(func() { // closing may take time, as under TLS

@@ -2,6 +2,7 @@ package tp_test
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -100,5 +101,42 @@ func TestKeepAliveSparesWhoIsHeldBack(t *testing.T) {
 		if handled.Load() != 5 || !sess.Health() {
 			t.Errorf("%d of 5 pushes were handled, healthy %v\n%s", handled.Load(), sess.Health(), logged)
 		}
+	})
+}
+
+// slowReader reads at most some 200 KB/s.
+type slowReader struct{ net.Conn }
+
+func (c slowReader) Read(b []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return c.Conn.Read(b[:min(len(b), 4<<10)])
+}
+
+// Who reads all the time, and says nothing, is asked also when the queue is full at
+// each look, as it is when more is pushed than the connection carries.
+func TestKeepAliveWhenTheQueueIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged := new(logBook)
+		srv := newPeer(t, tp.PeerConfig{Logger: logged, WriteQueueLimit: 64 << 10})
+		echo(srv)
+		cli := newPeer(t, tp.PeerConfig{})
+		tp.RegPush(cli.PushRouter, "data", func(tp.PushCtx, *[]byte) {})
+		near, far := net.Pipe()
+		s, c := srv.ServeConn(near), cli.ServeConn(slowReader{far})
+		noRerror(t, c.Pull("/echo", nil, nil).Rerror())
+		data, end := make([]byte, 30<<10), time.Now().Add(3*time.Minute)
+		var pushers sync.WaitGroup
+		for range 60 {
+			pushers.Go(func() {
+				for s.Health() && time.Now().Before(end) {
+					_ = s.Push("/data", data) // one of many may find no room in time
+				}
+			})
+		}
+		pushers.Wait()
+		if !s.Health() {
+			t.Errorf("closed, though it reads:\n%s", logged)
+		}
+		_ = c.Close()
 	})
 }

@@ -230,6 +230,19 @@ func (l *link) sendControl(ptype byte, seq uint64) {
 	}
 }
 
+// sendPing sends a PING for the keeper. To a full queue it adds to what is kept
+// for the reader: who reads all the time, and says nothing, is asked too.
+func (l *link) sendPing() {
+	ping := l.controlPacket(TypePing, 0)
+	flush, err := l.conn.QueuePacketNeverWaiting(ping)
+	if errors.Is(err, socket.ErrQueueFull) {
+		_ = l.conn.QueuePacketNoWait(ping)
+		l.conn.FlushSoon()
+	} else if flush {
+		l.peer.pool.mustStart(flushTask{l.conn})
+	}
+}
+
 // begin counts one more handler, or reports that there are too many.
 func (l *link) begin(limited bool) bool {
 	n, all := l.handlers.Add(1), l.peer.handlers.Add(1)
