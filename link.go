@@ -294,13 +294,19 @@ func (l *link) receiveOpening(p *socket.Packet) error {
 		return l.conn.ReadPacket(p)
 	}
 	seen := l.watched()
-	limits := *l.peer.connOptions
-	limits.PacketLimit = min(max(maxOpeningBytes-seen.opening, 1), l.peer.packetLimit())
-	limits.AllowFilter = func(byte) bool { return false }
-	if err := l.conn.ReadPacketWithin(p, &limits); err != nil {
+	var err error
+	if seen.opening < maxOpeningBytes {
+		limits := *l.peer.connOptions
+		limits.PacketLimit = min(maxOpeningBytes-seen.opening, l.peer.packetLimit())
+		limits.AllowFilter = func(byte) bool { return false }
+		err = l.conn.ReadPacketWithin(p, &limits)
+		seen.opening += min(p.Size(), maxOpeningBytes) // also of one that was refused
+	} else {
+		err = socket.ErrExceedPacketSizeLimit
+	}
+	if err != nil {
 		return fmt.Errorf("before it is let in, a connection may send %d bytes, without filters: %w", maxOpeningBytes, err)
 	}
-	seen.opening += min(p.Size(), maxOpeningBytes)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package tp_test
 
 import (
+	"encoding/binary"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -144,5 +146,55 @@ func TestOpeningsMaySendLittle(t *testing.T) {
 	w.send(text(8<<10), text(7<<10), enough, pull)
 	if f := w.next(); f.ptype != tp.TypeReply || f.body != pull.body {
 		t.Errorf("got a packet of type %d with %d bytes", f.ptype, len(f.body))
+	}
+}
+
+// unitProto has packets of any size, down to one byte: a length in 4 bytes that do
+// not count, and what is skipped.
+type unitProto struct{ rw io.ReadWriter }
+
+func (*unitProto) Version() (byte, string) { return 250, "unit" }
+
+func (*unitProto) Pack(*socket.Packet) error { return nil }
+
+func (p *unitProto) Unpack(packet *socket.Packet) error {
+	var n uint32
+	if err := binary.Read(p.rw, binary.BigEndian, &n); err != nil {
+		return err
+	}
+	if err := packet.SetSize(n); err != nil {
+		return err
+	}
+	packet.SetPtype(tp.TypePush)
+	_, err := io.CopyN(io.Discard, p.rw, int64(n))
+	return err
+}
+
+// What may be sent before is little for every Proto, to the last byte.
+func TestOpeningsMaySendLittleInAnyProto(t *testing.T) {
+	sizes := make(chan uint32, 10)
+	srv := newPeer(t, tp.PeerConfig{}, &sessionHooks{accept: func(s tp.PreSession) *tp.Rerror {
+		defer close(sizes)
+		for {
+			p := socket.NewPacket()
+			if err := s.Receive(p); err != nil {
+				return tp.ToRerror(err)
+			}
+			sizes <- p.Size()
+		}
+	}})
+	w := dialWire(t, serve(t, srv, func(rw io.ReadWriter) socket.Proto { return &unitProto{rw} }))
+	for _, n := range []uint32{16<<10 - 1, 1, 1, 64 << 10} {
+		b := append(binary.BigEndian.AppendUint32(nil, n), make([]byte, n)...)
+		if _, err := w.Write(b); err != nil {
+			break // it is closed
+		}
+	}
+	sum := uint32(0)
+	for n := range sizes {
+		sum += n
+	}
+	if sum != 16<<10 {
+		t.Errorf("%d bytes were taken, want 16 KiB", sum)
 	}
 }
