@@ -298,3 +298,35 @@ func TestControlOverAnyProto(t *testing.T) {
 	}
 	receive(t, sess.CloseNotify())
 }
+
+// asksEarly asks for a context before there is a packet.
+type asksEarly struct{}
+
+func (asksEarly) Name() string { return "asks-early" }
+
+func (asksEarly) PreReadHeader(ctx tp.ReadCtx) *tp.Rerror {
+	ctx.Context()
+	return nil
+}
+
+// The context that a PreReadHeader hook has seen is not that of the pull which came
+// then: it knows neither its deadline nor its number.
+func TestContextBeforeTheHeader(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{}, asksEarly{})
+	running, ended := waits(srv)
+	echo(srv)
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	done := make(chan *tp.PullCmd, 1)
+	sess.GoPull("/wait", nil, nil, done, tp.WithContext(ctx))
+	if _, bounded := receive(t, running).Context().Deadline(); !bounded {
+		t.Error("the caller's deadline is lost")
+	}
+	cancel()
+	receive(t, done)
+	if err := receive(t, ended); err != context.Canceled {
+		t.Errorf("ended with %v", err)
+	}
+}

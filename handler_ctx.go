@@ -161,6 +161,8 @@ func (c *handlerCtx) Context() context.Context {
 		return more.ctx
 	case c.input.Ptype() == TypePush:
 		return c.link.contextOf(&c.link.pushCtx)
+	case c.input.Ptype() != TypePull: // PreReadHeader: there is no exchange yet
+		return c.link.contextOf(&c.link.pullCtx)
 	}
 	return c.link.pullContext(c)
 }
