@@ -43,7 +43,14 @@ func (p *Peer) dial(ctx context.Context, addr string, protoFunc []socket.ProtoFu
 	if rerr != nil {
 		return nil, rerr
 	}
+	made := false
+	defer func() {
+		if !made { // the ProtoFunc has panicked, and its caller may recover
+			_ = conn.Close()
+		}
+	}()
 	s := p.newSession(conn, protoFunc)
+	made = true
 	s.id, s.dialled = s.LocalIp(), true
 	if p.cfg.RedialTimes != 0 {
 		s.redial = newRedialer(addr, protoFunc)

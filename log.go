@@ -17,7 +17,8 @@ import (
 // arguments come from the other side of a connection, so a Logger quotes
 // control characters if a line of its log must not be forged.
 //
-// The library itself never calls Fatalf or Panicf.
+// The library itself never calls Fatalf or Panicf. A panic of another method is
+// told to the default logger, and nothing else comes of it.
 type Logger interface {
 	// Printf logs without a level.
 	Printf(format string, args ...interface{})
@@ -171,6 +172,7 @@ func currentLogger() Logger {
 // Printf logs to the process's logger without a level.
 func Printf(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Printf(format, args...)
 }
 
@@ -192,42 +194,49 @@ func Panicf(format string, args ...interface{}) {
 // Criticalf logs to the process's logger what needs somebody at once.
 func Criticalf(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Criticalf(format, args...)
 }
 
 // Errorf logs to the process's logger what went wrong.
 func Errorf(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Errorf(format, args...)
 }
 
 // Warnf logs to the process's logger what may go wrong.
 func Warnf(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Warnf(format, args...)
 }
 
 // Noticef logs to the process's logger what is normal and worth noticing.
 func Noticef(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Noticef(format, args...)
 }
 
 // Infof logs to the process's logger what is normal.
 func Infof(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Infof(format, args...)
 }
 
 // Debugf logs to the process's logger what helps to find a fault.
 func Debugf(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Debugf(format, args...)
 }
 
 // Tracef logs to the process's logger every step.
 func Tracef(format string, args ...interface{}) {
 	vetFormat(format, args...)
+	defer surviveLogger()
 	currentLogger().Tracef(format, args...)
 }
 

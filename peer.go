@@ -114,9 +114,9 @@ func (p *Peer) PluginContainer() PluginContainer { return p.plugins }
 
 func (p *Peer) log() Logger {
 	if p.cfg.Logger != nil {
-		return p.cfg.Logger
+		return guardedLogger{p.cfg.Logger}
 	}
-	return currentLogger()
+	return guardedLogger{currentLogger()}
 }
 
 // defaultBodyCodec returns the id of the codec of what is sent without one.

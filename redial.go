@@ -2,7 +2,9 @@ package tp
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -185,8 +187,14 @@ func (s *session) awaitAttempt(atOnce bool) bool {
 }
 
 // attempt dials once, and runs the PostDial hooks.
-func (s *session) attempt() (*link, *Rerror) {
+func (s *session) attempt() (l *link, rerr *Rerror) {
 	p, r := s.peer, s.redial
+	defer func() { // the functions of a TLS config and a ProtoFunc may panic
+		if v := recover(); v != nil {
+			p.log().Errorf("session %s: dialling %s again panicked: %v\n%s", s.Id(), r.addr, v, debug.Stack())
+			l, rerr = nil, dialRerror(fmt.Sprintf("it panicked: %v", v))
+		}
+	}()
 	ctx, stop := p.dialBound(r.life)
 	defer stop()
 	conn, rerr := p.connect(ctx, r.addr)
@@ -199,7 +207,7 @@ func (s *session) attempt() (*link, *Rerror) {
 			_ = conn.Close()
 		}
 	}()
-	l := newLink(s, conn, r.protoFunc)
+	l = newLink(s, conn, r.protoFunc)
 	l.conn.SetReadTimeout(s.ReadTimeout())
 	l.conn.SetWriteTimeout(s.WriteTimeout())
 	inTime := context.AfterFunc(ctx, func() { _ = conn.Close() }) // hooks that wait fail
