@@ -202,7 +202,7 @@ func (l *link) sendFromReader(p *socket.Packet) error {
 
 func (l *link) abortIfFull(err error) {
 	if errors.Is(err, socket.ErrQueueFull) {
-		l.abort(fmt.Errorf("what the reader has to send finds no room: %w", err))
+		l.abort(&endReason{refusedSlow, fmt.Errorf("what the reader has to send finds no room: %w", err)})
 	}
 }
 

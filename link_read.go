@@ -3,6 +3,7 @@ package tp
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -334,6 +335,7 @@ func (l *link) refusePull(c *handlerCtx, rerr *Rerror) {
 		_ = l.sendFromReader(out)
 	}
 	c.logExchange(rerr, out)
+	runtime.Gosched() // who floods us with such pulls is read last
 }
 
 func (l *link) handlePush(c *handlerCtx) error {

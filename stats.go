@@ -31,7 +31,7 @@ type Stats struct {
 	//	overdue        pulls whose callers had given up before their turn
 	//	pushes         received pushes that were dropped
 	//	queue          pushes and pulls of this side that found the outgoing queue full
-	//	slow           sessions that SlowClose has closed
+	//	slow           sessions that SlowClose has closed, or that read no answers
 	//	late_replies   replies to no pull under way
 	//	opening        connections that MaxOpening or MaxOpeningPerIP refused
 	//	accept         connections that failed the TLS handshake, PostAccept or AcceptTimeout
