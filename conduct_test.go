@@ -1,6 +1,7 @@
 package tp_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -102,5 +103,32 @@ func TestCancelsMayComeTogether(t *testing.T) {
 		if f.ptype == tp.TypeReply {
 			answered++
 		}
+	}
+}
+
+// A thousand callers who give up at the same moment send as many CANCELs at once, and
+// are none who misbehave.
+func TestManyCancelsAtOnce(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	running, ended := waits(srv)
+	echo(srv)
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+	const pulls = 2000
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan *tp.PullCmd, pulls)
+		for range pulls {
+			sess.GoPull("/wait", nil, nil, done, tp.WithContext(ctx))
+		}
+		for range pulls {
+			receive(t, running)
+		}
+		cancel()
+		for range pulls {
+			wantCode(t, receive(t, done).Rerror(), tp.CodeCanceled, "")
+			receive(t, ended)
+		}
+		noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
 	}
 }
