@@ -399,3 +399,48 @@ func tcpPair(t testing.TB) (a, b net.Conn) {
 }
 
 func pipePair(testing.TB) (a, b net.Conn) { return net.Pipe() }
+
+// Close on both sides, with pulls both ways whose handlers pull back: it returns,
+// and all that was under way ends.
+func TestCloseWithPullsBothWays(t *testing.T) {
+	for _, who := range []string{"one", "both"} {
+		t.Run(who, func(t *testing.T) {
+			srv, cli := newPeer(t, tp.PeerConfig{}), newPeer(t, tp.PeerConfig{})
+			begun, release := make(chan bool, 100), make(chan struct{})
+			for _, p := range []*tp.Peer{srv, cli} {
+				echo(p)
+				tp.RegPull(p.PullRouter, "back", func(ctx tp.PullCtx, _ *int) (int, *tp.Rerror) {
+					begun <- true
+					<-release
+					// Refused or answered, but not left to wait.
+					ctx.Session().Pull("/echo", nil, nil)
+					return 1, nil
+				})
+			}
+			sess := dial(t, cli, serve(t, srv))
+			back := only(t, srv)
+			done := make(chan *tp.PullCmd, 40)
+			for range cap(done) / 2 {
+				sess.GoPull("/back", 1, new(int), done)
+				back.GoPull("/back", 1, new(int), done)
+			}
+			for range cap(done) {
+				receive(t, begun)
+			}
+			closed := make(chan error, 2)
+			go func() { closed <- sess.Close() }()
+			if who == "both" {
+				go func() { closed <- back.Close() }()
+			}
+			if err := receive(t, closed); err != nil {
+				t.Error(err)
+			}
+			close(release)
+			for range cap(done) {
+				noRerror(t, receive(t, done).Rerror())
+			}
+			receive(t, sess.CloseNotify())
+			receive(t, back.CloseNotify())
+		})
+	}
+}

@@ -599,3 +599,37 @@ func TestRedialTurmoil(t *testing.T) {
 		t.Errorf("%d sessions are left", n)
 	}
 }
+
+// Close from what a redial calls ends it: from OnRedial, and from a PostDial hook.
+func TestCloseFromInsideARedial(t *testing.T) {
+	for _, where := range []string{"OnRedial", "PostDial"} {
+		t.Run(where, func(t *testing.T) {
+			at := newStation(t)
+			srv := at.open(nil)
+			var sess tp.Session
+			closed := make(chan error, 10)
+			var dials atomic.Int32
+			cli := newPeer(t, tp.PeerConfig{RedialTimes: -1, OnRedial: func(s tp.Session, _ *tp.Rerror) {
+				if where == "OnRedial" {
+					closed <- s.Close()
+				}
+			}}, &sessionHooks{dial: func(tp.PreSession) *tp.Rerror {
+				if dials.Add(1) > 1 && where == "PostDial" {
+					closed <- sess.Close()
+				}
+				return nil
+			}})
+			sess = dial(t, cli, at.addr())
+			noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+			crash(t, srv)
+			at.open(nil)
+			if err := receive(t, closed); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			receive(t, sess.CloseNotify())
+			if n := cli.CountSession(); n != 0 {
+				t.Errorf("%d sessions are left", n)
+			}
+		})
+	}
+}
