@@ -75,8 +75,8 @@ type PeerConfig struct {
 	// accepted connection together; then it is closed. Default: 5 s.
 	AcceptTimeout time.Duration `yaml:"accept_timeout" json:"accept_timeout" ini:"accept_timeout" comment:"Maximum duration of the TLS handshake and of the PostAccept plugins; ns,µs,ms,s,m,h"`
 	// MaxOpening is how many connections may be accepted and not let in yet, as
-	// long as the TLS handshake or PostAccept is under way. Beyond it the oldest
-	// one is closed. Default: 1024. Negative: no bound.
+	// long as the TLS handshake or PostAccept is under way; the first 250 ms of one
+	// do not count. Beyond it the oldest one is closed. Default: 1024. Negative: no bound.
 	MaxOpening int `yaml:"max_opening" json:"max_opening" ini:"max_opening" comment:"Maximum accepted connections that are not let in yet"`
 	// MaxOpeningPerIP is the same for one address, such as that of a proxy: beyond
 	// it another one is closed. Default: 64. Negative: no bound.

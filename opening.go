@@ -3,26 +3,34 @@ package tp
 import (
 	"container/list"
 	"net"
+	"time"
 )
 
 const (
 	defaultMaxOpening      = 1024
 	defaultMaxOpeningPerIP = 64
+	// openingGrace is for how long one does not count: after a restart a thousand
+	// clients come at once, perhaps from one address, and may have to wait for a
+	// processor.
+	openingGrace = 250 * time.Millisecond
 )
 
 // openings are the accepted connections that have not been let in yet: nobody
 // knows whose they are, so they have small limits of their own. The peer's mu
 // guards it.
 type openings struct {
-	conns list.List // of *opening, the oldest first
-	perIP map[string]int
+	young list.List      // of *opening, the oldest first: those that do not count yet
+	old   list.List      // those before them, which do
+	perIP map[string]int // how many of old
 }
 
 // opening is one of them.
 type opening struct {
 	conn net.Conn
-	ip   string // "" if it has none, as a unix conn
-	at   *list.Element
+	ip   string        // "" if it has none, as a unix conn
+	came time.Duration // since processStart
+	at   *list.Element // of young or old; nil when it is settled
+	old  bool
 }
 
 // hasOpenings reports whether it takes more than a moment to let a connection in.
@@ -34,25 +42,20 @@ func (p *Peer) hasOpenings(secure bool) bool {
 // address. If there are too many in all, the oldest one has to go: who has not
 // come in by now will hardly do.
 func (p *Peer) admit(conn net.Conn) (*opening, bool) {
-	o := &opening{conn: conn, ip: ipOf(conn)}
+	o := &opening{conn: conn, ip: ipOf(conn), came: sinceStart()}
 	p.mu.Lock()
 	all := &p.openings
-	if most := p.cfg.MaxOpeningPerIP; most > 0 && o.ip != "" && all.perIP[o.ip] >= most {
+	all.age(o.came)
+	if most := p.cfg.MaxOpeningPerIP; most > 0 && all.perIP[o.ip] >= most {
 		p.mu.Unlock()
 		return nil, false
 	}
 	var oldest *opening
-	if most := p.cfg.MaxOpening; most > 0 && all.conns.Len() >= most {
-		oldest = all.conns.Front().Value.(*opening)
+	if most := p.cfg.MaxOpening; most > 0 && all.old.Len() >= most {
+		oldest = all.old.Front().Value.(*opening)
 		all.remove(oldest)
 	}
-	o.at = all.conns.PushBack(o)
-	if o.ip != "" {
-		if all.perIP == nil {
-			all.perIP = make(map[string]int)
-		}
-		all.perIP[o.ip]++
-	}
+	o.at = all.young.PushBack(o)
 	p.mu.Unlock()
 	if oldest != nil {
 		p.tally.refuse(refusedOpening)
@@ -60,6 +63,25 @@ func (p *Peer) admit(conn net.Conn) (*opening, bool) {
 		_ = oldest.conn.Close()
 	}
 	return o, true
+}
+
+// age makes those count that have had their grace.
+func (all *openings) age(now time.Duration) {
+	for first := all.young.Front(); first != nil; first = all.young.Front() {
+		o := first.Value.(*opening)
+		if now-o.came < openingGrace {
+			return
+		}
+		all.young.Remove(first)
+		o.at, o.old = all.old.PushBack(o), true
+		if o.ip == "" {
+			continue
+		}
+		if all.perIP == nil {
+			all.perIP = make(map[string]int)
+		}
+		all.perIP[o.ip]++
+	}
 }
 
 // ipOf returns the address of the other side without its port.
@@ -78,14 +100,20 @@ func (p *Peer) settled(o *opening) {
 }
 
 func (all *openings) remove(o *opening) {
-	if o.at == nil {
-		return
-	}
-	all.conns.Remove(o.at)
-	o.at = nil
-	if o.ip != "" {
+	switch {
+	case o.at == nil:
+	case !o.old:
+		all.young.Remove(o.at)
+	default:
+		all.old.Remove(o.at)
+		if o.ip == "" {
+			break
+		}
 		if all.perIP[o.ip]--; all.perIP[o.ip] == 0 {
 			delete(all.perIP, o.ip)
 		}
 	}
+	o.at = nil
 }
+
+func (all *openings) len() int { return all.young.Len() + all.old.Len() }

@@ -4,12 +4,16 @@ import (
 	"encoding/binary"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/socket"
 )
+
+// graceOver is more than the time for which one that opens does not count.
+const graceOver = 300 * time.Millisecond
 
 // Of those who come and do not say who they are, the oldest goes when there are too
 // many, and of one address no more are taken; others come in all the time.
@@ -19,12 +23,14 @@ func TestOpeningsAreBounded(t *testing.T) {
 	addr := serve(t, srv)
 	var silent []*wire
 	for i := range 10 {
+		time.Sleep(graceOver * time.Duration(i/5)) // those before count
 		silent = append(silent, dialWire(t, addr))
 		eventually(t, "it is opening", func() bool { return srv.Stats().Opening == min(i+1, 5) })
 		if i >= 5 {
 			silent[i-5].wantClosed()
 		}
 	}
+	time.Sleep(graceOver)
 	wantRefused := func(p *tp.Peer, reason string, n uint64) {
 		t.Helper()
 		eventually(t, reason, func() bool { return p.Stats().Refused[reason] == n })
@@ -46,6 +52,7 @@ func TestOpeningsAreBounded(t *testing.T) {
 		silent = append(silent, dialWire(t, addr))
 		eventually(t, "it is opening", func() bool { return srv.Stats().Opening == i+1 })
 	}
+	time.Sleep(graceOver)
 	dialWire(t, addr).wantClosed()
 	wantRefused(srv, "opening", 1)
 	_ = silent[0].Close()
@@ -196,5 +203,30 @@ func TestOpeningsMaySendLittleInAnyProto(t *testing.T) {
 	}
 	if sum != 16<<10 {
 		t.Errorf("%d bytes were taken, want 16 KiB", sum)
+	}
+}
+
+// Many who come at once and are let in are not too many.
+func TestOpeningsMayComeTogether(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{MaxOpening: 2, MaxOpeningPerIP: 1}, authorize())
+	echo(srv)
+	addr := serve(t, srv)
+	cli := newPeer(t, tp.PeerConfig{}, &sessionHooks{dial: func(s tp.PreSession) *tp.Rerror {
+		return tp.ToRerror(s.Send(socket.NewPacket(socket.WithBody("let me in"))))
+	}})
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			sess, rerr := cli.Dial(addr)
+			if rerr != nil {
+				t.Error(rerr)
+				return
+			}
+			_ = sess.Close()
+		})
+	}
+	all.Wait()
+	if n := srv.Stats().Refused["opening"]; n != 0 {
+		t.Errorf("%d were refused", n)
 	}
 }

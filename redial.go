@@ -21,6 +21,9 @@ const (
 	maxRedialPause    = 30 * time.Second
 	redialPauseGrowth = 1.6
 	redialPauseJitter = 0.2
+	// goAwayPause is the longest pause before the first attempt when the other
+	// side goes away.
+	goAwayPause = 100 * time.Millisecond
 )
 
 // redialer is what a dialled session has to outlive its connection.
@@ -171,7 +174,7 @@ func (s *session) awaitAttempt(atOnce bool) bool {
 		return false
 	}
 	r.failures++
-	pause := time.Duration(0)
+	pause := rand.N(goAwayPause) // the link is still of use, and others dial too
 	if !atOnce {
 		pause = r.nextPause()
 	}

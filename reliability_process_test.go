@@ -209,6 +209,7 @@ func TestServerIsStopped(t *testing.T) {
 	sess := dial(t, cli, addrs[0])
 	noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
 	r.signal(pid, syscall.SIGSTOP)
+	time.Sleep(200 * time.Millisecond) // it takes effect some time later
 	begin := time.Now()
 	cmd := sess.Pull("/pid", nil, nil)
 	wantCode(t, cmd.Rerror(), tp.CodeConnClosed, "KeepAlive")

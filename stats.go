@@ -123,7 +123,7 @@ func (p *Peer) Stats() Stats {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.Opening = p.openings.conns.Len()
+	s.Opening = p.openings.len()
 	s.Traffic = p.ended
 	for _, l := range links {
 		if !l.tallied { // it would be in p.ended
