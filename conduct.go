@@ -9,10 +9,14 @@ const (
 	// maxFaults is how often the other side of a link may do what none that
 	// keeps to the protocol does. Some of it can happen by crossing on the way.
 	maxFaults = 100
-	// pingPause is how often a PING may come, and pingBurst how many of them at
-	// once.
-	pingPause = 5 * time.Second
+	// pingPause is how often a PING may come, in seconds, and pingBurst how many of
+	// them at once.
+	pingPause = 5
 	pingBurst = 5
+	// A PONG asks for nothing, and many may have gathered while this side was held
+	// back: see awaitRoom.
+	pongPause = 2
+	pongBurst = 1000
 )
 
 // conduct watches what the other side of a link sends unasked. Each such packet
@@ -48,14 +52,13 @@ func (l *link) fault(what string) error {
 type pace uint32
 
 // keeps reports whether one may come now.
-func (p *pace) keeps() bool {
-	const pause = pace(pingPause / time.Second)
+func (p *pace) keeps(pause, burst pace) bool {
 	now := pace(sinceStart() / time.Second)
 	ahead := int32(*p - now)
 	if *p == 0 || ahead < 0 {
 		*p, ahead = now, 0
 	}
-	if ahead > int32((pingBurst-1)*pause) {
+	if ahead > int32((burst-1)*pause) {
 		return false
 	}
 	*p += pause
@@ -76,12 +79,12 @@ func (l *link) handleControl(ptype byte, seq uint64) error {
 		}
 		l.cancelPull(seq)
 	case TypePing:
-		if !l.watched().pings.keeps() {
+		if !l.watched().pings.keeps(pingPause, pingBurst) {
 			return l.fault("PINGs, of which one in 5 s is the most")
 		}
 		l.queueControl(TypePong, seq)
 	case TypePong:
-		if !l.watched().pongs.keeps() {
+		if !l.watched().pongs.keeps(pongPause, pongBurst) {
 			return l.fault("PONGs, more than there were PINGs")
 		}
 	case TypeGoAway:

@@ -202,8 +202,8 @@ func (c *PeerConfig) Validate() error {
 			return fmt.Errorf("tp: PeerConfig.ListenAddrs[%d] = %q is no \"host:port\": %w", i, addr, err)
 		}
 	}
-	if c.KeepAliveInterval > 0 && c.KeepAliveInterval < pingPause {
-		return fmt.Errorf("tp: PeerConfig.KeepAliveInterval = %v: the other side refuses more than one PING in %v", c.KeepAliveInterval, pingPause)
+	if c.KeepAliveInterval > 0 && c.KeepAliveInterval < pingPause*time.Second {
+		return fmt.Errorf("tp: PeerConfig.KeepAliveInterval = %v: the other side refuses more than one PING in %d s", c.KeepAliveInterval, pingPause)
 	}
 	switch c.SlowPolicy {
 	case SlowWait, "wait", SlowDrop, SlowClose:

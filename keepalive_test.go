@@ -82,26 +82,35 @@ func TestKeepAliveKeeps(t *testing.T) {
 	})
 }
 
-// A reader that its own handlers hold back cannot hear the answer.
+// A reader that its own handlers hold back cannot hear the other side, which must not
+// think it dead either.
 func TestKeepAliveSparesWhoIsHeldBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		logged := new(logBook)
-		srv := newPeer(t, tp.PeerConfig{PushQueueLimit: 1, Logger: logged})
-		var handled atomic.Int32
-		tp.RegPush(srv.PushRouter, "slow", func(tp.PushCtx, *int) {
-			time.Sleep(10 * time.Minute)
-			handled.Add(1)
+	for _, cfg := range []tp.PeerConfig{
+		{},
+		{KeepAliveInterval: 5 * time.Second, KeepAliveTimeout: time.Second},
+		{KeepAliveInterval: -1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			logged := new(logBook)
+			srv := newPeer(t, tp.PeerConfig{PushQueueLimit: 1, Logger: logged})
+			var handled atomic.Int32
+			tp.RegPush(srv.PushRouter, "slow", func(tp.PushCtx, *int) {
+				time.Sleep(10 * time.Minute)
+				handled.Add(1)
+			})
+			echo(srv)
+			cfg.Logger, cfg.DefaultWriteTimeout = logged, -1
+			sess := pipe(t, srv, newPeer(t, cfg))
+			noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+			for range 5 {
+				noRerror(t, sess.Push("/slow", 1))
+			}
+			time.Sleep(2 * time.Hour)
+			if handled.Load() != 5 || !sess.Health() {
+				t.Errorf("%d of 5 pushes were handled, healthy %v\n%s", handled.Load(), sess.Health(), logged)
+			}
 		})
-		cli := newPeer(t, tp.PeerConfig{KeepAliveInterval: -1, DefaultWriteTimeout: -1})
-		sess := pipe(t, srv, cli)
-		for range 5 {
-			noRerror(t, sess.Push("/slow", 1))
-		}
-		time.Sleep(2 * time.Hour)
-		if handled.Load() != 5 || !sess.Health() {
-			t.Errorf("%d of 5 pushes were handled, healthy %v\n%s", handled.Load(), sess.Health(), logged)
-		}
-	})
+	}
 }
 
 // slowReader reads at most some 200 KB/s.

@@ -19,6 +19,9 @@ const (
 	// lookInterval is how often a reader that is held back looks whether the
 	// other side is still there.
 	lookInterval = time.Second
+	// looksAlive is after how many of these looks it sends a sign of life: it does not
+	// read the PINGs of the other side.
+	looksAlive = 4
 )
 
 // read is the reader. It returns when nothing more can be read, and why.
@@ -385,7 +388,7 @@ func (l *link) awaitRoom() error {
 	}
 	defer l.paused.Store(false)
 	var look <-chan time.Time
-	for {
+	for looks := 1; ; {
 		bytes, room := l.line.held()
 		if bytes <= limit {
 			return nil
@@ -410,6 +413,9 @@ func (l *link) awaitRoom() error {
 		select {
 		case <-look:
 			l.left = l.conn.PeerLeft()
+			if looks++; looks%looksAlive == 0 && l.caps.known() {
+				l.queueControl(TypePong, 0)
+			}
 		case <-room:
 		case <-news:
 		}
