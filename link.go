@@ -362,10 +362,15 @@ func (l *link) drain(ctx context.Context) {
 // this side goes away.
 const firstWord = time.Second
 
+// age returns for how long the link is open.
+func (l *link) age() time.Duration {
+	return time.Duration(uint32(sinceStart().Milliseconds())-l.opened) * time.Millisecond
+}
+
 // awaitFirst waits for the first packet of the other side, or until it is not to be
 // expected any more. False means that the link is over.
 func (l *link) awaitFirst(ctx context.Context) bool {
-	age := time.Duration(uint32(sinceStart().Milliseconds())-l.opened) * time.Millisecond
+	age := l.age()
 	if l.peer.life.Err() == nil || l.sess.dialled || l.caps.known() || age >= firstWord {
 		return true
 	}

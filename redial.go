@@ -42,6 +42,7 @@ type redialer struct {
 	old        []*link       // that finish what is under way on them
 	failures   int           // attempts in a row of which nothing came
 	pause      time.Duration // before the next attempt
+	greeting   uint64        // bytes that were read before the current link was that
 	news       notice.Notice // there is another link, or there will be none
 }
 
@@ -115,7 +116,8 @@ func (s *session) awaitLive(ctx context.Context) (*link, *Rerror) {
 
 // replaceLink sees to it that the session gets another link in the place of l, if
 // that is its current one: at once if the other side goes away, else after a pause,
-// for it is lost.
+// for it is lost. So it is after a link that goes away as soon as it has come, or
+// this side would dial in a loop.
 func (s *session) replaceLink(l *link, atOnce bool) {
 	r := s.redial
 	r.mu.Lock()
@@ -129,12 +131,12 @@ func (s *session) replaceLink(l *link, atOnce bool) {
 	if r.dialling { // since it went away
 		return
 	}
-	if l.conn.BytesRead() > 0 { // it was of use
+	if l.conn.BytesRead() > r.greeting { // it was of use
 		r.failures, r.pause = 0, 0
 	}
 	r.dialling = true
 	r.goroutines++
-	go s.dialAgain(atOnce)
+	go s.dialAgain(atOnce && l.age() >= minRedialPause)
 }
 
 // dialAgain is the goroutine that dials until the session has a link, or is
@@ -236,6 +238,7 @@ func (s *session) adopt(l *link) *Rerror {
 	if !old.over.Load() {
 		r.old = append(r.old, old)
 	}
+	l.opened, r.greeting = uint32(sinceStart().Milliseconds()), l.conn.BytesRead()
 	s.current.Store(l)
 	r.dialling = false
 	r.goroutines++

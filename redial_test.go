@@ -12,6 +12,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/socket"
 )
 
 // station is an address at which one server after the other serves, as a process
@@ -469,6 +470,60 @@ func TestRedialTimesOfAServerThatGoesAway(t *testing.T) {
 		t.Errorf("%d attempts, want 2", n)
 	}
 	wantCode(t, receive(t, underWay).Rerror(), tp.CodeConnClosed, "")
+}
+
+// A server that lets in and sends away at once is not dialled without a pause: the
+// one says so by GOAWAY, the other only closes.
+func TestRedialOfAServerThatSendsAway(t *testing.T) {
+	const times, minPause = 3, 100 * time.Millisecond
+	for _, goesAway := range []bool{true, false} {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var accepted atomic.Int32
+		var serving sync.WaitGroup
+		srv := newPeer(t, tp.PeerConfig{}, authorize())
+		serving.Go(func() {
+			for conn, err := lis.Accept(); err == nil; conn, err = lis.Accept() {
+				accepted.Add(1)
+				serving.Go(func() {
+					if !goesAway {
+						_ = srv.ServeConn(conn).Close()
+						return
+					}
+					c := socket.NewConn(conn, socket.Options{})
+					_ = c.WritePacket(socket.NewPacket(socket.WithPtype(tp.TypeGoAway)))
+					_ = c.ReadPacket(new(socket.Packet))
+					_ = c.Close()
+				})
+			}
+		})
+		var plugins []tp.Plugin
+		if !goesAway {
+			plugins = append(plugins, present("let me in"))
+		}
+		redials := make(chan struct{}, 1000000)
+		cli := newPeer(t, tp.PeerConfig{RedialTimes: times, OnRedial: func(tp.Session, *tp.Rerror) { redials <- struct{}{} }}, plugins...)
+		begun := time.Now()
+		sess := dial(t, cli, lis.Addr().String())
+		if goesAway {
+			for range times {
+				receive(t, redials)
+			}
+			if d := time.Since(begun); d < times*minPause {
+				t.Errorf("it was dialled again %d times in %v", times, d)
+			}
+		} else {
+			receive(t, sess.CloseNotify())
+			if n := accepted.Load(); n != 1+times {
+				t.Errorf("%d connections, want one and %d more", n, times)
+			}
+		}
+		_ = sess.Close()
+		_ = lis.Close()
+		serving.Wait()
+	}
 }
 
 // Close ends a redial, and so does that of the peer; a wait ends with its context.
