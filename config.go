@@ -144,7 +144,9 @@ type PeerConfig struct {
 	// WithIdempotent. Default: 0, a session ends with its connection.
 	RedialTimes int `yaml:"redial_times" json:"redial_times" ini:"redial_times" comment:"How often in a row to dial again when a connection is lost; negative: for ever"`
 	// OnRedial is called after each attempt of a session to dial again, in the
-	// goroutine that dials: nil says that the session has a connection again.
+	// goroutine that dials: nil says that the session has a connection again, which
+	// may be lost, and dialled again, while OnRedial still runs. A pull in it after
+	// an attempt that failed waits for itself, at most until its deadline.
 	// Default: none.
 	OnRedial func(sess Session, rerr *Rerror) `yaml:"-" json:"-" ini:"-"`
 	// Logger is the peer's own. Default: that of SetLogger.

@@ -43,14 +43,16 @@ type (
 		Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd
 		// GoPull is Pull that does not wait: the PullCmd is sent on done when
 		// it is finished. A done that is full holds up nobody else: that
-		// PullCmd follows when there is room. A nil done panics.
+		// PullCmd follows when there is room. A nil done panics. On a session that
+		// dials again (PeerConfig.RedialTimes), args must not be changed before.
 		GoPull(uri string, args interface{}, reply interface{}, done chan *PullCmd, setting ...socket.PacketSetting)
 		// Push sends args to the handler of uri on the other side. Nil means
 		// that it is queued on a live connection: see Flush. Pushes of one
 		// goroutine arrive and are handled in their order.
 		Push(uri string, args interface{}, setting ...socket.PacketSetting) *Rerror
 		// Flush returns nil when the kernel has all that was queued before.
-		// Otherwise it returns the error of the connection or of ctx.
+		// Otherwise it returns the error of the connection or of ctx. On a session
+		// that dials again, it does not tell of a connection that was lost before.
 		Flush(ctx context.Context) error
 
 		// Id returns the id. By default it is the address as text: the remote
