@@ -573,7 +573,7 @@ func TestHookEndsAPullSentAfterALoss(t *testing.T) {
 	sess.GoPull("/held", nil, nil, done)
 	at.returns()
 	release := make(chan struct{})
-	srv = at.open(func(p *tp.Peer) {
+	at.open(func(p *tp.Peer) {
 		tp.RegPull(p.PullRouter, "held", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) {
 			<-release
 			return 1, nil
