@@ -46,6 +46,12 @@ need-cc:
 	  exit 1; \
 	fi
 
+# The faults of doc/reliability.md in their full sizes. Memory and time are what is
+# measured, so without the race detector, which changes both.
+.PHONY: reliability
+reliability: ## run the faults of doc/reliability.md in full and print their figures; 2 minutes
+	@TP_FULL=1 $(GO) test -count=1 -v -timeout 20m -run '^TestFault|^TestClaims' . ./socket
+
 .PHONY: tools
 tools: ## build the pinned tools into .bin/
 	@mkdir -p $(BIN)
