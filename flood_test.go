@@ -3,6 +3,7 @@ package tp_test
 import (
 	"bytes"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,8 +95,8 @@ func TestFaultFloodsCostLittle(t *testing.T) {
 	}
 }
 
-// Packets as small as can be, which are no fault as such: each costs little, and
-// others are served.
+// Packets as small as can be, which are no fault as such: each costs little, others
+// are served, and the log has no line for each.
 func TestFaultTinyPackets(t *testing.T) {
 	packets := size(20_000, 1_000_000)
 	for name, f := range map[string]frame{
@@ -141,6 +142,15 @@ func TestFaultTinyPackets(t *testing.T) {
 			cost := (processCPU() - begin) / time.Duration(srv.Stats().Traffic.PacketsIn-base)
 			t.Logf("%d packets: %v of CPU each, both sides; p99 of the healthy %v before, %v during (x%.1f); refused %v; log %.1f MiB",
 				packets, cost, quiet.p99(), during.p99(), during.over(quiet), srv.Stats().Refused, mib(len(log.String())))
+			if n := strings.Count(log.String(), "\n"); n > packets/2 {
+				t.Errorf("%d lines were logged", n)
+			}
+			if name == "pushes to nowhere" {
+				eventually(t, "the log tells that it leaves lines out", func() bool {
+					w.send(f)
+					return log.contains("were left out")
+				})
+			}
 		})
 	}
 }

@@ -42,6 +42,7 @@ type Peer struct {
 	connOptions *socket.Options // of all connections
 	broadcasts  atomic.Uint64   // how many pushes were prepared
 	tally       tally
+	drops       linePace // of dropped pushes
 
 	// Each exchange changes these, and only reads what lies around them.
 	_        cacheLine
