@@ -46,10 +46,18 @@ need-cc:
 	  exit 1; \
 	fi
 
+# A run is reproducible as far as its seed goes: the scheduler has its say.
+DURATION ?= 1m
+SEED     ?= $(shell date +%s)
+
+.PHONY: soak
+soak: ## run peers under all faults at random: DURATION=1m SEED=n
+	@$(GO) run ./internal/soak -duration $(DURATION) -seed $(SEED)
+
 # The faults of doc/reliability.md in their full sizes. Memory and time are what is
 # measured, so without the race detector, which changes both.
 .PHONY: reliability
-reliability: ## run the faults of doc/reliability.md in full and print their figures; 2 minutes
+reliability: ## run the faults of doc/reliability.md in full and print their figures; 5 minutes
 	@TP_FULL=1 $(GO) test -count=1 -v -timeout 20m -run '^TestFault|^TestClaims' . ./socket
 
 .PHONY: tools

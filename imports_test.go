@@ -27,14 +27,17 @@ var layers = map[string][]string{
 	"transport/*": {"transport"},
 	"proto/*":     {"utils", "codec", "xfer", "socket"},
 	"internal/*":  {},
-	"":            {"utils", "codec", "xfer", "socket", "transport"},
-	"tptest":      {"", "socket"},
-	"tptest/*":    {},
-	"plugin/*":    {"*"},
-	"samples":     {"*"},
-	"samples/*":   {"*"},
-	"cmd/*":       {"*"},
-	"bench/*":     {"*"},
+
+	"internal/soak": {"", "tptest/relay"},
+
+	"":          {"utils", "codec", "xfer", "socket", "transport"},
+	"tptest":    {"", "socket"},
+	"tptest/*":  {},
+	"plugin/*":  {"*"},
+	"samples":   {"*"},
+	"samples/*": {"*"},
+	"cmd/*":     {"*"},
+	"bench/*":   {"*"},
 }
 
 // dependencies are the modules that a program which imports the root package

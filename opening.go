@@ -39,8 +39,8 @@ func (p *Peer) hasOpenings(secure bool) bool {
 }
 
 // admit takes up an accepted conn, or reports that there are too many of its
-// address. If there are too many in all, the oldest one has to go: who has not
-// come in by now will hardly do.
+// address. If there are too many in all, the oldest have to go: who has not come in
+// by now will hardly do.
 func (p *Peer) admit(conn net.Conn) (*opening, bool) {
 	o := &opening{conn: conn, ip: ipOf(conn), came: sinceStart()}
 	p.mu.Lock()
@@ -50,17 +50,18 @@ func (p *Peer) admit(conn net.Conn) (*opening, bool) {
 		p.mu.Unlock()
 		return nil, false
 	}
-	var oldest *opening
-	if most := p.cfg.MaxOpening; most > 0 && all.old.Len() >= most {
-		oldest = all.old.Front().Value.(*opening)
-		all.remove(oldest)
+	var oldest []*opening
+	for most := p.cfg.MaxOpening; most > 0 && all.old.Len() >= most; {
+		o := all.old.Front().Value.(*opening)
+		all.remove(o)
+		oldest = append(oldest, o)
 	}
 	o.at = all.young.PushBack(o)
 	p.mu.Unlock()
-	if oldest != nil {
+	for _, o := range oldest {
 		p.tally.refuse(refusedOpening)
-		p.log().Warnf("conn %s: not accepted: there are more than %d such connections (PeerConfig.MaxOpening), and it is the oldest", addrText(oldest.conn.RemoteAddr()), p.cfg.MaxOpening)
-		_ = oldest.conn.Close()
+		p.log().Warnf("conn %s: not accepted: there are more than %d such connections (PeerConfig.MaxOpening), and it is the oldest", addrText(o.conn.RemoteAddr()), p.cfg.MaxOpening)
+		_ = o.conn.Close()
 	}
 	return o, true
 }

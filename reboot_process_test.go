@@ -39,7 +39,8 @@ type rebootPlan struct {
 	Patient  bool   // Listen is tried again when it fails
 	Start    string // "", "crash", "hang", or "warm": HoldReady until the file Warm is there
 	Warm     string
-	Once     string // the file to which pulls of "/once" add their ids
+	Bound    time.Duration // of the drain; 0 is patience
+	Once     string        // the file to which pulls of "/once" add their ids
 }
 
 // TestRebootProcess is the server of the tests below, in a process of its own.
@@ -88,7 +89,11 @@ func TestRebootProcess(t *testing.T) {
 		return func() error { fmt.Println(what, pid); return nil }
 	}
 	var noted atomic.Int64
-	tp.SetShutdown(patience, said("first"), func() error {
+	bound := patience
+	if plan.Bound > 0 {
+		bound = plan.Bound
+	}
+	tp.SetShutdown(bound, said("first"), func() error {
 		fmt.Println("noted", pid, noted.Load())
 		return said("last")()
 	})
@@ -112,6 +117,7 @@ func TestRebootProcess(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		return pid, nil
 	})
+	tp.RegPull(p.PullRouter, "hang", func(tp.PullCtx, *interface{}) (int, *tp.Rerror) { select {} })
 	tp.RegPush(p.PushRouter, "note", func(tp.PushCtx, *int) { noted.Add(1) })
 	if plan.Once != "" {
 		once, err := os.OpenFile(plan.Once, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -36,6 +36,8 @@ type redialer struct {
 	life      context.Context // ends when the session is closed
 	die       context.CancelFunc
 
+	read, write time.Duration // the session's timeouts when the attempt began; the dialler's
+
 	mu         sync.Mutex // protects following, and the change of the session's current link
 	goroutines int
 	dialling   bool
@@ -213,8 +215,9 @@ func (s *session) attempt() (l *link, rerr *Rerror) {
 		}
 	}()
 	l = newLink(s, conn, r.protoFunc)
-	l.conn.SetReadTimeout(s.ReadTimeout())
-	l.conn.SetWriteTimeout(s.WriteTimeout())
+	r.read, r.write = s.ReadTimeout(), s.WriteTimeout()
+	l.conn.SetReadTimeout(r.read)
+	l.conn.SetWriteTimeout(r.write)
 	inTime := context.AfterFunc(ctx, func() { _ = conn.Close() }) // hooks that wait fail
 	rerr = p.plugins.PostDial(&renewal{session: s, link: l})
 	if !inTime() && rerr == nil {
@@ -239,6 +242,13 @@ func (s *session) adopt(l *link) *Rerror {
 		r.old = append(r.old, old)
 	}
 	l.opened, r.greeting = uint32(sinceStart().Milliseconds()), l.conn.BytesRead()
+	// What was set on the session since the attempt began is meant for this link too.
+	if d := old.conn.ReadTimeout(); d != r.read {
+		l.conn.SetReadTimeout(d)
+	}
+	if d := old.conn.WriteTimeout(); d != r.write {
+		l.conn.SetWriteTimeout(d)
+	}
 	s.current.Store(l)
 	r.dialling = false
 	r.goroutines++

@@ -688,3 +688,30 @@ func TestCloseFromInsideARedial(t *testing.T) {
 		})
 	}
 }
+
+// What is set on a session while it dials again is meant for its next connection too.
+func TestTimeoutsSetDuringARedial(t *testing.T) {
+	at := newStation(t)
+	srv := at.open(nil)
+	in, out := make(chan int, 10), make(chan int)
+	var dials atomic.Int32
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1}, &sessionHooks{dial: func(s tp.PreSession) *tp.Rerror {
+		if dials.Add(1) == 2 {
+			in <- 1
+			<-out
+		}
+		return nil
+	}})
+	sess := dial(t, cli, at.addr())
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+	at.open(nil)
+	crash(t, srv)
+	receive(t, in)
+	sess.SetWriteTimeout(77 * time.Second)
+	close(out)
+	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
+	if d := sess.WriteTimeout(); d != 77*time.Second {
+		t.Errorf("write timeout %v", d)
+	}
+	_ = cli.Close()
+}

@@ -19,19 +19,10 @@ import (
 	tp "github.com/henrylee2cn/teleport"
 )
 
-// full returns the size of a test: the first, or the second with TP_FULL=1, as
-// `make reliability` runs it.
-func full(short, long int) int {
-	if os.Getenv("TP_FULL") != "" {
-		return long
-	}
-	return short
-}
-
 // Restarts one after the other, under load: no pull and no dial fails, and no push
 // that was accepted is lost.
-func TestRestartsUnderLoad(t *testing.T) {
-	restarts, callers, idle := full(5, 100), full(40, 200), full(100, 1000)
+func TestFaultRestarts(t *testing.T) {
+	restarts, callers, idle := size(5, 100), size(40, 200), size(100, 1000)
 	r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}}, testCommand())
 	pid, addrs := r.await("up")
 	addr := addrs[0]
@@ -127,8 +118,8 @@ func TestRestartsUnderLoad(t *testing.T) {
 
 // A server that is killed and comes back a second later: every pull ends, none is
 // executed twice that may not be, and all callers work again.
-func TestServerIsKilled(t *testing.T) {
-	callers := full(50, 200)
+func TestFaultKilledServer(t *testing.T) {
+	callers := size(50, 200)
 	file := filepath.Join(t.TempDir(), "once")
 	first := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}, Once: file}, testCommand())
 	pid, addrs := first.await("up")
@@ -201,7 +192,7 @@ func TestServerIsKilled(t *testing.T) {
 
 // A server that is stopped, not dead: its kernel still answers. The session finds
 // out, and comes back with it.
-func TestServerIsStopped(t *testing.T) {
+func TestFaultStoppedServer(t *testing.T) {
 	t.Parallel()
 	r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}}, testCommand())
 	pid, addrs := r.await("up")
@@ -223,31 +214,45 @@ func TestServerIsStopped(t *testing.T) {
 	r.stop(pid)
 }
 
-// SIGTERM with short and long calls: the short ones are answered, the long ones cut
-// off within the bound, and the process ends.
-func TestTermWithCallsUnderWay(t *testing.T) {
-	r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}}, testCommand())
-	pid, addrs := r.await("up")
-	cli := newPeer(t, tp.PeerConfig{})
-	sess := dial(t, cli, addrs[0])
-	noRerror(t, sess.Pull("/pid", nil, nil).Rerror())
-	const calls = 100
-	done := make(chan *tp.PullCmd, calls)
-	for range calls {
-		sess.GoPull("/slow", nil, nil, done)
+// SIGTERM with short and long calls: the short ones are answered, a long one is cut
+// off when the bound is over, and the process ends.
+func TestFaultTerm(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		r := startRebootable(t, rebootPlan{Addrs: []string{"127.0.0.1:0"}, Bound: time.Second}, testCommand())
+		pid, addrs := r.await("up")
+		cli := newPeer(t, tp.PeerConfig{})
+		sess := dial(t, cli, addrs[0])
+		const calls = 100
+		done, hung := make(chan *tp.PullCmd, calls), make(chan *tp.PullCmd, 1)
+		if long {
+			sess.GoPull("/hang", nil, nil, hung)
+		}
+		for range calls {
+			sess.GoPull("/slow", nil, nil, done)
+		}
+		noRerror(t, sess.Pull("/pid", nil, nil).Rerror()) // so they have arrived
+		begin := time.Now()
+		r.signal(pid, syscall.SIGTERM)
+		for range calls {
+			noRerror(t, receive(t, done).Rerror())
+		}
+		receive(t, r.exited)
+		code, want := r.cmd.ProcessState.ExitCode(), 0
+		if long {
+			want = 1
+			wantCode(t, receive(t, hung).Rerror(), tp.CodeConnClosed, "")
+		}
+		if code != want {
+			t.Errorf("long %v: exit code %d, want %d", long, code, want)
+		}
+		t.Logf("%d short calls answered, a long one: %v; the process ended %v after SIGTERM, the bound is 1 s", calls, long, time.Since(begin).Round(time.Millisecond))
 	}
-	noRerror(t, sess.Pull("/pid", nil, nil).Rerror()) // so they have arrived
-	r.signal(pid, syscall.SIGTERM)
-	for range calls {
-		noRerror(t, receive(t, done).Rerror())
-	}
-	r.wantExit()
 }
 
 // 10,000 sessions, or as many as files may be open, lose their server at once. The
 // test only reports how their dials are spread.
-func TestManyLoseTheServer(t *testing.T) {
-	sessions := full(200, 10_000)
+func TestFaultManyLoseTheServer(t *testing.T) {
+	sessions := size(200, 10_000)
 	var limit syscall.Rlimit
 	noError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	sessions = min(sessions, int(limit.Cur)/2-500)
@@ -272,7 +277,7 @@ func TestManyLoseTheServer(t *testing.T) {
 	cancel()
 	_ = srv.Shutdown(cut)
 	<-served
-	time.Sleep(time.Duration(full(300, 3000)) * time.Millisecond)
+	time.Sleep(time.Duration(size(300, 3000)) * time.Millisecond)
 	if err := cli.Close(); err != nil {
 		t.Error(err)
 	}
