@@ -68,11 +68,21 @@ func (s *soak) print() {
 		what string
 		n    *atomic.Int64
 	}{
-		{"calls answered", &s.calls}, {"failed", &s.failed}, {"of them perhaps executed", &s.unsure},
-		{"given up or late", &s.cancelled}, {"nested calls", &s.nested}, {"pushes accepted", &s.pushes},
-		{"pushes handled", &s.pushed}, {"broadcasts", &s.broadcasts}, {"changes of faults", &s.faults},
-		{"graceful restarts", &s.restarts}, {"crashes", &s.crashes}, {"resets of all connections", &s.severed},
-		{"hostile connections", &s.hostile}, {"redials", &s.redials}, {"bodies found corrupted", &s.corrupted},
+		{"calls answered", &s.calls},
+		{"failed", &s.failed},
+		{"of them perhaps executed", &s.unsure},
+		{"given up or late", &s.cancelled},
+		{"nested calls", &s.nested},
+		{"pushes accepted", &s.pushes},
+		{"pushes handled", &s.pushed},
+		{"broadcasts", &s.broadcasts},
+		{"changes of faults", &s.faults},
+		{"graceful restarts", &s.restarts},
+		{"crashes", &s.crashes},
+		{"resets of all connections", &s.severed},
+		{"hostile connections", &s.hostile},
+		{"redials", &s.redials},
+		{"bodies found corrupted", &s.corrupted},
 	} {
 		fmt.Printf("%9d %s\n", n.n.Load(), n.what)
 	}
