@@ -162,8 +162,13 @@ func (p *Peer) serveAccepted(conn net.Conn, o *opening, config *tls.Config, prot
 // openAccepted returns nil when it has closed the conn.
 func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
 	defer p.leaveAccepted()
+	var s *session
 	if o != nil {
-		defer p.settled(o)
+		defer func() {
+			if p.settle(o) && s == nil { // otherwise it is counted already
+				p.tally.refuse(refusedAccept)
+			}
+		}()
 	}
 	returned := false
 	defer func() { // the functions of a TLS config and a ProtoFunc may panic
@@ -174,7 +179,7 @@ func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, proto
 			}
 		}
 	}()
-	s := p.secureAndAccept(conn, config, protoFunc)
+	s = p.secureAndAccept(conn, config, protoFunc)
 	returned = true
 	return s
 }
@@ -185,7 +190,6 @@ func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []so
 	if config != nil {
 		secure := tls.Server(conn, config)
 		if err := p.handshake(ctx, secure); err != nil {
-			p.tally.refuse(refusedAccept)
 			p.log().Warnf("conn %s: TLS handshake: %v", addrText(conn.RemoteAddr()), err)
 			_ = conn.Close()
 			return nil

@@ -93,11 +93,13 @@ func ipOf(conn net.Conn) string {
 	return ""
 }
 
-// settled forgets one that was let in, or not.
-func (p *Peer) settled(o *opening) {
+// settle forgets one that was let in, or not. It reports false if it had to go before.
+func (p *Peer) settle(o *opening) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	there := o.at != nil
 	p.openings.remove(o)
+	return there
 }
 
 func (all *openings) remove(o *opening) {

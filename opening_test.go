@@ -36,6 +36,10 @@ func TestOpeningsAreBounded(t *testing.T) {
 		eventually(t, reason, func() bool { return p.Stats().Refused[reason] == n })
 	}
 	wantRefused(srv, "opening", 5)
+	time.Sleep(10 * time.Millisecond)
+	if n := srv.Stats().Refused["accept"]; n != 0 { // each counts once
+		t.Errorf("%d are counted as refused by PostAccept too", n)
+	}
 	cli := newPeer(t, tp.PeerConfig{}, present("let me in"))
 	noRerror(t, dial(t, cli, addr).Pull("/echo", nil, nil).Rerror())
 	silent[5].wantClosed() // it made room for the client

@@ -93,6 +93,7 @@ func parseFilter(text string) (id byte, err error) {
 // handleRefused handles a packet whose URI or meta data is too long. Neither
 // handlers nor hooks see it, but who waits for an answer gets one.
 func (l *link) handleRefused(p *socket.Packet, c *handlerCtx, why error) error {
+	l.peer.tally.refuse(refusedHeader)
 	rerr := NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the "+strings.ToLower(TypeText(p.Ptype()))+": "+why.Error())
 	switch p.Ptype() {
 	case TypePull:

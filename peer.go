@@ -225,7 +225,9 @@ func (p *Peer) ServeConn(conn net.Conn, protoFunc ...socket.ProtoFunc) Session {
 	ctx, cancel := p.acceptBound(false)
 	defer cancel()
 	s, ok := p.accept(ctx, conn, protoFunc)
-	if ok {
+	if !ok {
+		p.tally.refuse(refusedAccept)
+	} else {
 		go s.serve(s.link()) // counted by p.sessions
 	}
 	return s
@@ -245,7 +247,6 @@ func (p *Peer) accept(ctx context.Context, conn net.Conn, protoFunc []socket.Pro
 		defer context.AfterFunc(ctx, func() { _ = s.cutOpening() })()
 	}
 	if rerr := s.open(p.plugins.PostAccept); rerr != nil {
-		p.tally.refuse(refusedAccept)
 		p.log().Warnf("session %s: not accepted: %v", s.Id(), rerr)
 		return s, false
 	}

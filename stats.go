@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // Stats is what a peer is doing and has done since it was made.
@@ -35,7 +36,9 @@ type Stats struct {
 	//	late_replies   replies to no pull under way
 	//	opening        connections that MaxOpening or MaxOpeningPerIP refused
 	//	accept         connections that failed the TLS handshake, PostAccept or AcceptTimeout
+	//	header         packets with a URI or meta data beyond UriSizeLimit, MetaSizeLimit
 	//	packet_size    connections closed for a packet beyond PacketSizeLimit
+	//	filter         connections closed for transfer filters that are too many or not allowed
 	//	malformed      connections closed for what is no packet, or none that is allowed
 	//	timeout        connections closed by FrameTimeout, a read or a write timeout
 	//	keep_alive     connections closed since the other side gave no sign of life
@@ -56,7 +59,9 @@ const (
 	refusedLate
 	refusedOpening
 	refusedAccept
+	refusedHeader
 	refusedSize
+	refusedFilter
 	refusedMalformed
 	refusedTimeout
 	refusedKeepAlive
@@ -67,7 +72,7 @@ const (
 
 var refusalNames = [refusals]string{
 	"handlers", "overdue", "pushes", "queue", "slow", "late_replies", "opening", "accept",
-	"packet_size", "malformed", "timeout", "keep_alive", "conduct", "push_queue",
+	"header", "packet_size", "filter", "malformed", "timeout", "keep_alive", "conduct", "push_queue",
 }
 
 // tally is what a peer counts as it happens.
@@ -86,6 +91,8 @@ func (t *tally) refuseErr(err error) {
 		why = reason.why
 	case errors.Is(err, socket.ErrExceedPacketSizeLimit):
 		why = refusedSize
+	case errors.Is(err, socket.ErrFilterNotAllowed), errors.Is(err, xfer.ErrXferPipeTooLong):
+		why = refusedFilter
 	case errors.Is(err, socket.ErrMalformed), errors.Is(err, socket.ErrProtoUnmatch):
 		why = refusedMalformed
 	case errors.Is(err, os.ErrDeadlineExceeded):

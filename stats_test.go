@@ -3,6 +3,7 @@ package tp_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,11 +46,12 @@ func TestStats(t *testing.T) {
 	if s.Accepted != 2 || s.Dialled != 0 || c.Dialled != 2 || c.Accepted != 0 || c.Sessions != 1 || s.Opening != 0 || len(s.Refused)+len(c.Refused) != 0 {
 		t.Errorf("server %+v\nclient %+v", s, c)
 	}
-	// Also what went over a session that is over.
-	if s.Traffic.BytesIn != c.Traffic.BytesOut || s.Traffic.BytesOut != c.Traffic.BytesIn ||
-		s.Traffic.PacketsIn != c.Traffic.PacketsOut || s.Traffic.PacketsOut != c.Traffic.PacketsIn {
-		t.Errorf("server %+v\nclient %+v", s.Traffic, c.Traffic)
-	}
+	// Also what went over a session that is over. What is written is counted a moment
+	// after the other side may have it.
+	eventually(t, "one side has counted what the other has", func() bool {
+		s, c := srv.Stats().Traffic, cli.Stats().Traffic
+		return s.BytesIn == c.BytesOut && s.BytesOut == c.BytesIn && s.PacketsIn == c.PacketsOut && s.PacketsOut == c.PacketsIn
+	})
 	if s.Traffic.BytesIn < 1000 || s.Traffic.PacketsIn < 4 {
 		t.Errorf("%+v is too little", s.Traffic)
 	}
@@ -74,6 +76,7 @@ func TestStatsOfRefusals(t *testing.T) {
 		"packet_size": frame{ptype: tp.TypePush, body: string(make([]byte, 1000))}.bytes(),
 		"malformed":   []byte("GET / HTTP/1.1\r\n\r\n"),
 		"timeout":     {0, 0, 0, 50, 'f'},
+		"filter":      append([]byte{0, 0, 0, 50, 'f', 5}, "gabcd"...),
 	} {
 		p := newPeer(t, tp.PeerConfig{PacketSizeLimit: 1000, FrameTimeout: 50 * time.Millisecond})
 		w := dialWire(t, serve(t, p))
@@ -87,6 +90,13 @@ func TestStatsOfRefusals(t *testing.T) {
 
 	p := newPeer(t, tp.PeerConfig{})
 	sess, w := dialedWire(t, p)
+	w.send(jsonPull(1, strings.Repeat("/long", 1000), "1"))
+	if f := w.next(); f.rerror(t).Code != tp.CodeBadPacket {
+		t.Errorf("got %+v", f)
+	}
+	wantRefused(t, p, "header", 1)
+	p = newPeer(t, tp.PeerConfig{})
+	sess, w = dialedWire(t, p)
 	noRerror(t, sess.Push("/x", nil))
 	w.send(frame{ptype: tp.TypeReply, seq: 9, codec: 'j', body: "1"})
 	wantRefused(t, p, "late_replies", 1)
