@@ -89,14 +89,14 @@ func TestStatsOfRefusals(t *testing.T) {
 	}
 
 	p := newPeer(t, tp.PeerConfig{})
-	sess, w := dialedWire(t, p)
+	_, w = dialedWire(t, p)
 	w.send(jsonPull(1, strings.Repeat("/long", 1000), "1"))
 	if f := w.next(); f.rerror(t).Code != tp.CodeBadPacket {
 		t.Errorf("got %+v", f)
 	}
 	wantRefused(t, p, "header", 1)
 	p = newPeer(t, tp.PeerConfig{})
-	sess, w = dialedWire(t, p)
+	sess, w := dialedWire(t, p)
 	noRerror(t, sess.Push("/x", nil))
 	w.send(frame{ptype: tp.TypeReply, seq: 9, codec: 'j', body: "1"})
 	wantRefused(t, p, "late_replies", 1)
