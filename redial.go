@@ -133,7 +133,9 @@ func (s *session) replaceLink(l *link, atOnce bool) {
 	if r.dialling { // since it went away
 		return
 	}
-	if l.conn.BytesRead() > r.greeting { // it was of use
+	// It was of use if something came over it, or if nothing was to come and it was
+	// up for longer than this side waits.
+	if l.conn.BytesRead() > r.greeting || l.age() >= max(r.pause, minRedialPause) {
 		r.failures, r.pause = 0, 0
 	}
 	r.dialling = true

@@ -526,6 +526,39 @@ func TestRedialOfAServerThatSendsAway(t *testing.T) {
 	}
 }
 
+// Sessions over which nothing is to go lose one server after the other: what was up
+// for a while counts as an attempt that came to something, or they would be away for
+// longer each time, and in the end for good.
+func TestRedialOfIdleSessions(t *testing.T) {
+	const up = 600 * time.Millisecond // longer than the second pause
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	redials := make(chan *tp.Rerror, 100)
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: 2, OnRedial: func(_ tp.Session, rerr *tp.Rerror) { redials <- rerr }})
+	var sess tp.Session
+	for n := range 6 {
+		if n == 0 {
+			go func() {
+				var rerr *tp.Rerror
+				sess, rerr = cli.Dial(lis.Addr().String())
+				redials <- rerr
+			}()
+		}
+		_ = lis.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+		conn, err := lis.Accept()
+		if err != nil {
+			t.Fatalf("connection %d: %v", n, err)
+		}
+		noRerror(t, receive(t, redials))
+		time.Sleep(up)
+		_ = conn.Close()
+	}
+	_ = lis.Close()
+	receive(t, sess.CloseNotify())
+}
+
 // Close ends a redial, and so does that of the peer; a wait ends with its context.
 func TestCloseDuringRedial(t *testing.T) {
 	for _, whole := range []bool{false, true} {
