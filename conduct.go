@@ -26,6 +26,8 @@ type conduct struct {
 	cancels uint64
 	faults  uint32
 	opening uint32 // bytes of packets that came before it was let in; at most 2 * maxOpeningBytes
+	second  uint32 // since processStart, in which
+	packets uint32 // so many came; counted only with MaxPacketRate
 	pings   pace   // of PINGs
 	pongs   pace   // of PONGs, which answer ours
 }
@@ -45,6 +47,20 @@ func (l *link) fault(what string) error {
 		return nil
 	}
 	return &endReason{refusedConduct, fmt.Errorf("the other side has sent %d packets out of place, the last of them: %s", c.faults, what)}
+}
+
+// keepsRate counts a packet and reports whether there are not too many in this second.
+func (l *link) keepsRate() bool {
+	most := l.peer.cfg.MaxPacketRate
+	if most <= 0 {
+		return true
+	}
+	c := l.watched()
+	if now := uint32(sinceStart() / time.Second); now != c.second {
+		c.second, c.packets = now, 0
+	}
+	c.packets++
+	return int(c.packets) <= most
 }
 
 // pace is until when the PINGs or PONGs that came suffice, in seconds since

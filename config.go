@@ -118,6 +118,18 @@ type PeerConfig struct {
 	// MaxHandlers is the same for all sessions of the peer together. Default:
 	// 65536. Negative: no bound.
 	MaxHandlers int `yaml:"max_handlers" json:"max_handlers" ini:"max_handlers" comment:"Maximum running handlers of the peer"`
+	// MaxSessionHandlerBytes is how many bytes of bodies the exchanges that run or
+	// wait for one session may hold, as they are after their filters; beyond it pulls
+	// are answered 503, and concurrent pushes wait in line. Bodies below 4 KiB do not
+	// count, and one that is alone is always taken. Default: 256 MiB. Negative: no
+	// bound.
+	MaxSessionHandlerBytes int `yaml:"max_session_handler_bytes" json:"max_session_handler_bytes" ini:"max_session_handler_bytes" comment:"Maximum bytes of bodies that the running handlers of a session hold"`
+	// MaxHandlerBytes is the same for all sessions of the peer together. Default:
+	// 1 GiB. Negative: no bound.
+	MaxHandlerBytes int `yaml:"max_handler_bytes" json:"max_handler_bytes" ini:"max_handler_bytes" comment:"Maximum bytes of bodies that the running handlers of the peer hold"`
+	// MaxPacketRate is how many packets the other side of a session may send in one
+	// second, of whatever types; beyond it the session ends. Default: no bound.
+	MaxPacketRate int `yaml:"max_packet_rate" json:"max_packet_rate" ini:"max_packet_rate" comment:"Maximum packets that a session may receive in a second"`
 	// WriteQueueLimit is how many bytes may wait to be written on a session
 	// before its writers have to wait. Default: 1 MiB.
 	WriteQueueLimit int `yaml:"write_queue_limit" json:"write_queue_limit" ini:"write_queue_limit" comment:"Bytes that may wait to be written on a session"`
@@ -178,8 +190,11 @@ const (
 	defaultMetaSizeLimit      = 16 << 10
 	defaultMaxSessionHandlers = 4096
 	defaultMaxHandlers        = 65536
-	defaultWriteQueueLimit    = 1 << 20
-	defaultPushQueueLimit     = 4 << 20
+
+	defaultMaxSessionHandlerBytes = 256 << 20
+	defaultMaxHandlerBytes        = 1 << 30
+	defaultWriteQueueLimit        = 1 << 20
+	defaultPushQueueLimit         = 4 << 20
 	// pushQueueStretch is how far a session with a pull under way may go
 	// beyond PushQueueLimit.
 	pushQueueStretch = 4
@@ -264,6 +279,8 @@ func (c PeerConfig) withDefaults() PeerConfig {
 	c.UriSizeLimit = orDefault(c.UriSizeLimit, defaultUriSizeLimit)
 	c.MetaSizeLimit = orDefault(c.MetaSizeLimit, defaultMetaSizeLimit)
 	c.MaxSessionHandlers = orDefault(c.MaxSessionHandlers, defaultMaxSessionHandlers)
+	c.MaxSessionHandlerBytes = orDefault(c.MaxSessionHandlerBytes, defaultMaxSessionHandlerBytes)
+	c.MaxHandlerBytes = orDefault(c.MaxHandlerBytes, defaultMaxHandlerBytes)
 	c.MaxHandlers = orDefault(c.MaxHandlers, defaultMaxHandlers)
 	if c.SlowPolicy == "wait" {
 		c.SlowPolicy = SlowWait

@@ -21,7 +21,7 @@ func TestConfigValidate(t *testing.T) {
 		{"zero", &tp.PeerConfig{}, nil},
 		{"everything off", &tp.PeerConfig{
 			DefaultReadTimeout: -1, DefaultWriteTimeout: -1, SlowCometDuration: -1, DefaultDialTimeout: -1, DefaultPullTimeout: -1,
-			CloseTimeout: -1, FrameTimeout: -1, AcceptTimeout: -1, MaxSessionHandlers: -1, MaxHandlers: -1,
+			CloseTimeout: -1, FrameTimeout: -1, AcceptTimeout: -1, MaxSessionHandlers: -1, MaxHandlers: -1, MaxSessionHandlerBytes: -1, MaxHandlerBytes: -1, MaxPacketRate: -1,
 		}, nil},
 		{"limits", &tp.PeerConfig{UriSizeLimit: 1, MetaSizeLimit: 1024, AllowedFilters: []string{"g", "0x05", "200", "g"}}, nil},
 		{"no limits", &tp.PeerConfig{UriSizeLimit: -1, MetaSizeLimit: -1, AllowedFilters: []string{}}, nil},

@@ -364,6 +364,76 @@ func TestTooManyHandlers(t *testing.T) {
 	}
 }
 
+// Handlers that hold much are bounded by their bytes: a pull beyond it is answered 503
+// at once, also one that was compressed; small ones go on, and so do others when those
+// are over.
+func TestTooManyHandlerBytes(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	for _, test := range []struct {
+		name string
+		cfg  tp.PeerConfig
+	}{
+		{"of a session", tp.PeerConfig{MaxSessionHandlerBytes: limit}},
+		{"of the peer", tp.PeerConfig{MaxHandlerBytes: limit}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			srv, cli := newPeer(t, test.cfg), newPeer(t, tp.PeerConfig{})
+			g := newGate()
+			defer g.unlock()
+			tp.RegPull(srv.PullRouter, "wait", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) { g.pass(); return 0, nil })
+			echo(srv)
+			addr := serve(t, srv)
+			sess := dial(t, cli, addr)
+			done := make(chan *tp.PullCmd, 2)
+			alone := make([]byte, 2*limit) // more than the limit
+			half := make([]byte, limit/2)
+			sess.GoPull("/wait", alone, nil, done)
+			g.await(t, 1)
+			wantCode(t, sess.Pull("/echo", half, nil).Rerror(), tp.CodeServiceUnavailable, "HandlerBytes")
+			wantCode(t, sess.Pull("/echo", half, nil, tp.WithXferPipe('g')).Rerror(), tp.CodeServiceUnavailable, "HandlerBytes")
+			noRerror(t, sess.Pull("/echo", half[:1000], nil).Rerror())
+			if n := srv.Stats().Refused["handler_bytes"]; n != 2 {
+				t.Errorf("%d are counted, want 2", n)
+			}
+			rerr := dial(t, cli, addr).Pull("/echo", half, nil).Rerror()
+			if (rerr != nil) != (test.cfg.MaxHandlerBytes > 0) {
+				t.Errorf("another session got %v", rerr)
+			}
+			g.unlock()
+			noRerror(t, receive(t, done).Rerror())
+			eventually(t, "others are handled again", func() bool { return sess.Pull("/echo", half, nil).Rerror() == nil })
+			for range 10 {
+				noRerror(t, sess.Pull("/echo", half, nil).Rerror())
+			}
+		})
+	}
+}
+
+// Concurrent pushes that hold too much wait in line: none is dropped.
+func TestConcurrentPushesBeyondHandlerBytes(t *testing.T) {
+	t.Parallel()
+	const size, pushes = 8 << 10, 20
+	srv, cli := newPeer(t, tp.PeerConfig{ConcurrentPush: true, MaxSessionHandlerBytes: 2 * size}), newPeer(t, tp.PeerConfig{})
+	g := newGate()
+	defer g.unlock()
+	var handled atomic.Int32
+	tp.RegPush(srv.PushRouter, "wait", func(tp.PushCtx, *[]byte) { g.pass(); handled.Add(1) })
+	echo(srv)
+	sess := dial(t, cli, serve(t, srv))
+	for range pushes {
+		noRerror(t, sess.Push("/wait", make([]byte, size)))
+	}
+	g.await(t, 3) // two, and the first in line
+	noRerror(t, sess.Pull("/echo", []byte("x"), nil).Rerror())
+	if n := g.most.Load(); n != 3 {
+		t.Errorf("%d at once, want 3", n)
+	}
+	g.unlock()
+	eventually(t, "all are handled", func() bool { return handled.Load() == pushes })
+}
+
 // A refusal repeats the URI as received too.
 func TestTooManyHandlersAnswersAsReceived(t *testing.T) {
 	srv := newPeer(t, tp.PeerConfig{}, oneHook("alias", "PostReadPullHeader", func(ctx interface{}) *tp.Rerror {

@@ -162,6 +162,7 @@ func newPullEnd(parent context.Context, deadline time.Time) *pullEnd {
 // end is the last thing that is done for an exchange that begin has counted.
 func (c *handlerCtx) end() {
 	c.releaseContext()
+	c.link.release(c)
 	c.link.finish()
 }
 

@@ -154,3 +154,25 @@ func TestFaultTinyPackets(t *testing.T) {
 		})
 	}
 }
+
+// More packets in a second than a session may send end it with the reason, whatever
+// they are; others go on.
+func TestFaultPacketRate(t *testing.T) {
+	const most = 2000
+	log := new(logBook)
+	srv := newPeer(t, tp.PeerConfig{Logger: log, MaxPacketRate: most})
+	echo(srv)
+	tp.RegPush(srv.PushRouter, "n", func(tp.PushCtx, *[]byte) {})
+	addr := serve(t, srv)
+	h := dialHealthy(t, addr, 5)
+	w := dialWire(t, addr)
+	_, _ = w.Write(bytes.Repeat(frame{ptype: tp.TypePush, uri: "/n"}.bytes(), 10*most))
+	eventually(t, "it is gone", func() bool { return srv.Stats().Refused["packet_rate"] == 1 })
+	h.pullFor(50*time.Millisecond, 5*time.Millisecond)
+	if in := srv.Stats().Traffic.PacketsIn; in > 4*most { // a second may end while they come
+		t.Errorf("%d packets were read", in)
+	}
+	if !log.contains("WARN", "MaxPacketRate") {
+		t.Errorf("the log has no reason:\n%s", log)
+	}
+}

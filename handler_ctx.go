@@ -28,6 +28,7 @@ type handlerCtx struct {
 	more  atomic.Pointer[handlerMore]
 
 	returned atomic.Bool // the exchange is over
+	heldKiB  int32       // see link.hold
 }
 
 // handlerMore is what few handlers need.

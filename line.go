@@ -40,23 +40,27 @@ func (l *line) add(c *handlerCtx) {
 	}
 }
 
-// run is the worker's: it empties the line. When a handler ends the goroutine
-// another one goes on.
+// run is the worker's: it empties the line, or goes on behind other tasks when it has
+// been at it for long. So it does on another goroutine when a handler ends this one.
 func (l *line) run() {
 	emptied := false
 	defer func() {
-		if !emptied { // a handler ended the goroutine
+		if !emptied {
 			l.pool.mustStart(l)
 		}
 	}()
-	for c := l.next(); c != nil; c = l.next() {
+	for range yieldAfter {
+		c := l.next()
+		if c == nil {
+			emptied = true
+			return
+		}
 		if c.link.over.Load() {
 			c.drop()
 		} else {
 			c.run()
 		}
 	}
-	emptied = true
 }
 
 func (l *line) next() *handlerCtx {

@@ -48,14 +48,16 @@ type link struct {
 	handlers   atomic.Int32 // exchanges of the other side that are not finished
 	opened     uint32       // milliseconds since processStart
 	pushSeq    atomic.Uint64
-	line       *line       // the reader's; nil as long as no exchange was ordered
-	takesBytes bool        // the reader's: whether the last body was wanted as it came
-	left       bool        // the reader's: the other side has left
-	greeted    bool        // the reader's: one PING or PONG has come
-	tallied    bool        // what went over it is in the peer's sum; guarded by the peer's mu
-	arrived    *arrival    // the reader's; nil while it is idle
-	readEnded  atomic.Bool // as those above: nothing more will be read
-	conduct    *conduct    // the reader's; nil as long as there is nothing to note
+	line       *line        // the reader's; nil as long as no exchange was ordered
+	queued     int32        // exchanges that wait for a worker; guarded by the pool's mu
+	heldKiB    atomic.Int32 // of the bodies that begun exchanges hold, small ones aside
+	takesBytes bool         // the reader's: whether the last body was wanted as it came
+	left       bool         // the reader's: the other side has left
+	greeted    bool         // the reader's: one PING or PONG has come
+	tallied    bool         // what went over it is in the peer's sum; guarded by the peer's mu
+	arrived    *arrival     // the reader's; nil while it is idle
+	readEnded  atomic.Bool  // as those above: nothing more will be read
+	conduct    *conduct     // the reader's; nil as long as there is nothing to note
 
 	silence silence // the keeper's
 
@@ -263,6 +265,33 @@ func (l *link) finish() {
 	l.peer.handlers.Add(-1)
 	if l.handlers.Add(-1) == 0 {
 		l.settle()
+	}
+}
+
+// smallBody is up to which size bodies are bounded by their number alone, in KiB.
+const smallBody = 4
+
+// hold counts the body of an exchange until its end, or reports that handlers hold
+// too much. One that is alone is always taken.
+func (l *link) hold(c *handlerCtx) bool {
+	n := int32(len(c.input.HeldBody()) >> 10)
+	if n < smallBody {
+		return true
+	}
+	c.heldKiB = n
+	cfg, mine, all := &l.peer.cfg, l.heldKiB.Add(n), l.peer.heldKiB.Add(int64(n))
+	tooMany := func(held int64, limit int) bool {
+		return limit > 0 && held > int64(limit)>>10 && held > int64(n)
+	}
+	return !tooMany(int64(mine), cfg.MaxSessionHandlerBytes) && !tooMany(all, cfg.MaxHandlerBytes)
+}
+
+// release takes back what hold has counted.
+func (l *link) release(c *handlerCtx) {
+	if c.heldKiB > 0 {
+		l.heldKiB.Add(-c.heldKiB)
+		l.peer.heldKiB.Add(-int64(c.heldKiB))
+		c.heldKiB = 0
 	}
 }
 

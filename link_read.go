@@ -16,6 +16,9 @@ const (
 	pushOverhead = 512
 	// pairOverhead is what a pair of its meta data costs beside key and value.
 	pairOverhead = 64
+	// yieldAfter is after how many packets a reader lets others run, and after how
+	// many exchanges a line gives up its worker.
+	yieldAfter = 256
 	// lookInterval is how often a reader that is held back looks whether the
 	// other side is still there.
 	lookInterval = time.Second
@@ -86,7 +89,10 @@ func (l *link) readArrived() error {
 	l.arrived = arrivals.Get().(*arrival)
 	err := l.readPacket(&l.arrived.packet, nil)
 	for err == nil && l.conn.FrameArrived() && !l.showsInput() {
-		l.arrived.more++
+		if l.arrived.more++; l.arrived.more%yieldAfter == 0 {
+			l.wakeArrived()
+			runtime.Gosched()
+		}
 		err = l.readPacket(&l.arrived.packet, nil)
 	}
 	l.releaseArrived()
@@ -109,11 +115,22 @@ func (l *link) releaseArrived() {
 		return
 	}
 	l.arrived = nil
-	l.conn.CountRead(1 + a.more)
+	n := 1 + a.more
 	a.more = 0
 	a.wake()
 	a.packet.Reset()
 	arrivals.Put(a)
+	l.countRead(n)
+}
+
+// countRead counts packets that were read, and lets others run after many: a reader
+// that always finds some does not wait, and would be stopped after 10 ms only.
+func (l *link) countRead(n int) {
+	before := l.conn.PacketsRead()
+	l.conn.CountRead(n)
+	if before%yieldAfter+uint64(n) >= yieldAfter {
+		runtime.Gosched()
+	}
 }
 
 // packetsRead returns how many packets have come, with the one in hand.
@@ -134,7 +151,7 @@ func (l *link) readShown() error {
 		return err
 	}
 	err := l.readPacket(&c.input, c)
-	l.conn.CountRead(1)
+	l.countRead(1)
 	return err
 }
 
@@ -169,6 +186,9 @@ func (l *link) notRead(p *socket.Packet, c *handlerCtx, err error) error {
 func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	if p.Ptype() != TypeReply {
 		l.wakeArrived() // what follows may take time
+	}
+	if !l.keepsRate() {
+		return &endReason{refusedRate, fmt.Errorf("the other side has sent more than %d packets in a second (PeerConfig.MaxPacketRate)", l.peer.cfg.MaxPacketRate)}
 	}
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
 		return unknownType(p.Ptype())
@@ -294,13 +314,19 @@ func (l *link) handlePull(c *handlerCtx) error {
 		mode = c.handler.mode
 		l.expect(c.handler.newArg == nil)
 	}
+	if !l.hold(c) {
+		c.end()
+		l.peer.tally.refuse(refusedBytes)
+		l.refusePull(c, tooLarge())
+		return nil
+	}
 	switch mode {
 	case DispatchInline:
 		c.run()
 	case DispatchOrdered:
 		return l.order(c)
 	default:
-		if !l.peer.pool.start(c) {
+		if !l.peer.pool.startExchange(c) {
 			c.end()
 			l.peer.tally.refuse(refusedHandlers)
 			l.refusePull(c, tooBusy())
@@ -326,6 +352,11 @@ func (l *link) counted(c *handlerCtx, hooks func(ReadCtx) *Rerror) *Rerror {
 func tooBusy() *Rerror {
 	return NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"too many handlers are running: see PeerConfig.MaxSessionHandlers, MaxHandlers and SetGopool")
+}
+
+func tooLarge() *Rerror {
+	return NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
+		"the running handlers hold too many bytes: see PeerConfig.MaxSessionHandlerBytes and MaxHandlerBytes")
 }
 
 // refusePull answers from the reader why a pull is not executed.
@@ -362,7 +393,7 @@ func (l *link) handlePush(c *handlerCtx) error {
 	case c.handler.mode == DispatchInline:
 		c.run()
 		return nil
-	case c.handler.mode == DispatchConcurrent && !many && l.peer.pool.start(c):
+	case c.handler.mode == DispatchConcurrent && !many && l.hold(c) && l.peer.pool.startExchange(c):
 		return nil
 	}
 	return l.order(c)

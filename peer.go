@@ -49,6 +49,7 @@ type Peer struct {
 	pool     workerPool
 	_        cacheLine
 	handlers atomic.Int64 // running, of all sessions
+	heldKiB  atomic.Int64 // see link.hold
 	_        cacheLine
 
 	life   context.Context // ends when Shutdown has closed the listeners

@@ -29,6 +29,7 @@ type Stats struct {
 	// not in it:
 	//
 	//	handlers       pulls answered 503: MaxSessionHandlers, MaxHandlers, SetGopool
+	//	handler_bytes  pulls answered 503: MaxSessionHandlerBytes, MaxHandlerBytes
 	//	overdue        pulls whose callers had given up before their turn
 	//	pushes         received pushes that were dropped
 	//	queue          pushes and pulls of this side that found the outgoing queue full
@@ -43,6 +44,7 @@ type Stats struct {
 	//	timeout        connections closed by FrameTimeout, a read or a write timeout
 	//	keep_alive     connections closed since the other side gave no sign of life
 	//	conduct        connections closed for a flood of packets out of place
+	//	packet_rate    connections closed for more packets than MaxPacketRate
 	//	push_queue     connections closed since too much waited in line
 	Refused map[string]uint64
 }
@@ -52,6 +54,7 @@ type refusal uint8
 
 const (
 	refusedHandlers refusal = iota
+	refusedBytes
 	refusedOverdue
 	refusedPush
 	refusedQueue
@@ -66,13 +69,14 @@ const (
 	refusedTimeout
 	refusedKeepAlive
 	refusedConduct
+	refusedRate
 	refusedPushQueue
 	refusals
 )
 
 var refusalNames = [refusals]string{
-	"handlers", "overdue", "pushes", "queue", "slow", "late_replies", "opening", "accept",
-	"header", "packet_size", "filter", "malformed", "timeout", "keep_alive", "conduct", "push_queue",
+	"handlers", "handler_bytes", "overdue", "pushes", "queue", "slow", "late_replies", "opening", "accept",
+	"header", "packet_size", "filter", "malformed", "timeout", "keep_alive", "conduct", "packet_rate", "push_queue",
 }
 
 // tally is what a peer counts as it happens.

@@ -107,6 +107,19 @@ func (p *workerPool) startOn(t task, limited bool) bool {
 	return true
 }
 
+// startExchange is start for an exchange, which waits behind those of its own link
+// rather than before those of others.
+func (p *workerPool) startExchange(c *handlerCtx) bool {
+	p.mu.Lock()
+	if !p.takeSlot(true) {
+		p.mu.Unlock()
+		return false
+	}
+	p.tasks.pushExchange(c)
+	p.wakeOne()
+	return true
+}
+
 // takeSlot takes a slot for a task that is about to be queued, unless there would
 // be too many. mu is held.
 func (p *workerPool) takeSlot(limited bool) bool {
@@ -289,75 +302,6 @@ func (p *workerPool) wait(done <-chan struct{}) bool {
 			return false
 		}
 	}
-}
-
-// taskQueue is a queue of tasks, first in, first out, but for those that are to
-// wait for others that came before them.
-type taskQueue struct {
-	ring  ring[task]
-	late  ring[lateTask]
-	begun uint64 // how many were taken out of ring
-}
-
-// lateTask is a task that runs when begun has reached a number, or nothing else
-// waits.
-type lateTask struct {
-	task
-	after uint64
-}
-
-// behind is how many tasks at most are begun before one that waits for them: about
-// as many replies as are worth a write, few enough that one which is ready need
-// not wait for the handlers of all who came before.
-const behind = 16
-
-func (q *taskQueue) len() int { return q.ring.n + q.late.n }
-
-func (q *taskQueue) push(t task) { q.ring.push(t) }
-
-func (q *taskQueue) pushBehind(t task) { q.late.push(lateTask{t, q.begun + behind}) }
-
-func (q *taskQueue) pop() task {
-	if q.late.n > 0 && (q.ring.n == 0 || q.late.first().after <= q.begun) {
-		return q.late.pop().task
-	}
-	q.begun++
-	return q.ring.pop()
-}
-
-// ring is a queue.
-type ring[T any] struct {
-	places []T // as many as a power of two, or none
-	head   int
-	n      int
-}
-
-// maxIdleRing is how many places an empty queue keeps.
-const maxIdleRing = 1024
-
-func (r *ring[T]) push(v T) {
-	if r.n == len(r.places) {
-		places := make([]T, max(2*r.n, 16))
-		n := copy(places, r.places[r.head:])
-		copy(places[n:], r.places[:r.head])
-		r.places, r.head = places, 0
-	}
-	r.places[(r.head+r.n)&(len(r.places)-1)] = v
-	r.n++
-}
-
-func (r *ring[T]) first() *T { return &r.places[r.head] }
-
-func (r *ring[T]) pop() T {
-	var none T
-	v := r.places[r.head]
-	r.places[r.head] = none
-	r.head = (r.head + 1) & (len(r.places) - 1)
-	r.n--
-	if r.n == 0 && len(r.places) > maxIdleRing {
-		r.places, r.head = nil, 0
-	}
-	return v
 }
 
 // funcTask runs a function and survives its panic.

@@ -53,6 +53,60 @@ func endUnless(goOn bool) {
 	}
 }
 
+// However many exchanges of one link wait, that of another waits for its share of them
+// only, and each link's are begun in their order.
+func TestTaskQueueShares(t *testing.T) {
+	var q taskQueue
+	greedy, modest := new(link), new(link)
+	exchanges := make(map[*handlerCtx]int)
+	add := func(l *link, n int) {
+		c := &handlerCtx{link: l}
+		exchanges[c] = n
+		q.pushExchange(c)
+	}
+	pop := func() (*link, int) {
+		c := q.pop().(*handlerCtx)
+		return c.link, exchanges[c]
+	}
+	const many = 10 * share
+	for round := range 3 {
+		for i := range many {
+			add(greedy, i)
+		}
+		next := 0
+		for range round * 100 {
+			pop()
+			next++
+		}
+		for i := range 3 {
+			add(modest, i)
+		}
+		if q.len() != many-next+3 {
+			t.Fatalf("%d wait, want %d", q.len(), many-next+3)
+		}
+		before, served := next, 0
+		for q.len() > 0 {
+			l, n := pop()
+			if l == greedy {
+				if n != next {
+					t.Fatalf("exchange %d is begun before %d", n, next)
+				}
+				next++
+				continue
+			}
+			if n != served {
+				t.Fatalf("exchange %d of the other link is begun before %d", n, served)
+			}
+			if served++; next-before > share {
+				t.Errorf("it waited for %d", next-before)
+			}
+		}
+		if next != many || served != 3 || len(q.beside) != 0 || q.excess != 0 || greedy.queued != 0 || modest.queued != 0 {
+			t.Errorf("begun %d and %d; %d links and %d exchanges are left, %d and %d are counted", next, served, len(q.beside), q.excess, greedy.queued, modest.queued)
+		}
+	}
+}
+
 // A task that is to run behind others waits for 16 of them at most.
 func TestTaskQueueBehind(t *testing.T) {
 	var q taskQueue
