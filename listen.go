@@ -142,7 +142,7 @@ func (p *Peer) take(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoF
 		var ok bool
 		if o, ok = p.admit(conn); !ok {
 			p.tally.refuse(refusedOpening)
-			p.log().Warnf("conn %s: not accepted: there are %d such connections of its address (PeerConfig.MaxOpeningPerIP)", addrText(conn.RemoteAddr()), p.cfg.MaxOpeningPerIP)
+			p.strangers.warn(p.log(), "conn %s: not accepted: there are %d such connections of its address (PeerConfig.MaxOpeningPerIP)", addrText(conn.RemoteAddr()), p.cfg.MaxOpeningPerIP)
 			_ = conn.Close()
 			p.leaveAccepted()
 			return
@@ -190,7 +190,7 @@ func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []so
 	if config != nil {
 		secure := tls.Server(conn, config)
 		if err := p.handshake(ctx, secure); err != nil {
-			p.log().Warnf("conn %s: TLS handshake: %v", addrText(conn.RemoteAddr()), err)
+			p.strangers.warn(p.log(), "conn %s: TLS handshake: %v", addrText(conn.RemoteAddr()), err)
 			_ = conn.Close()
 			return nil
 		}

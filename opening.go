@@ -60,7 +60,7 @@ func (p *Peer) admit(conn net.Conn) (*opening, bool) {
 	p.mu.Unlock()
 	for _, o := range oldest {
 		p.tally.refuse(refusedOpening)
-		p.log().Warnf("conn %s: not accepted: there are more than %d such connections (PeerConfig.MaxOpening), and it is the oldest", addrText(o.conn.RemoteAddr()), p.cfg.MaxOpening)
+		p.strangers.warn(p.log(), "conn %s: not accepted: there are more than %d such connections (PeerConfig.MaxOpening), and it is the oldest", addrText(o.conn.RemoteAddr()), p.cfg.MaxOpening)
 		_ = o.conn.Close()
 	}
 	return o, true

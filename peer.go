@@ -42,7 +42,8 @@ type Peer struct {
 	connOptions *socket.Options // of all connections
 	broadcasts  atomic.Uint64   // how many pushes were prepared
 	tally       tally
-	drops       linePace // of dropped pushes
+	drops       linePace
+	strangers   linePace
 
 	// Each exchange changes these, and only reads what lies around them.
 	_        cacheLine
@@ -91,6 +92,8 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		gone:      make(chan struct{}),
 		listeners: make(map[net.Listener]bool),
 		sessions:  make(map[*session]struct{}),
+		drops:     linePace{of: "dropped pushes"},
+		strangers: linePace{of: "connections that were not accepted"},
 	}
 	p.spawn = func(fn func()) { p.pool.mustStart(p.safely(fn)) } // once, not for each session
 	p.life, p.die = context.WithCancel(context.Background())
@@ -248,7 +251,7 @@ func (p *Peer) accept(ctx context.Context, conn net.Conn, protoFunc []socket.Pro
 		defer context.AfterFunc(ctx, func() { _ = s.cutOpening() })()
 	}
 	if rerr := s.open(p.plugins.PostAccept); rerr != nil {
-		p.log().Warnf("session %s: not accepted: %v", s.Id(), rerr)
+		p.strangers.warn(p.log(), "session %s: not accepted: %v", s.Id(), rerr)
 		return s, false
 	}
 	p.tally.accepted.Add(1)

@@ -104,14 +104,7 @@ func (c *handlerCtx) drop() {
 func (c *handlerCtx) dropPush(why *Rerror) {
 	c.input.ReleaseBody()
 	c.link.peer.tally.refuse(refusedPush)
-	ok, leftOut := c.link.peer.drops.next()
-	if !ok {
-		return
-	}
-	if leftOut > 0 {
-		c.link.peer.log().Warnf("%d lines of dropped pushes were left out: there are %d in a second at most", leftOut, maxLines)
-	}
-	c.link.peer.log().Warnf("session %s: push %q dropped: %v", c.link.sess.Id(), clipURI(c.uri), why)
+	c.link.peer.drops.warn(c.link.peer.log(), "session %s: push %q dropped: %v", c.link.sess.Id(), clipURI(c.uri), why)
 }
 
 // bind decodes the body into a new value of what the handler takes.
