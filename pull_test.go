@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -426,5 +427,32 @@ func TestPullFailsWhenTheLinkEndsMeanwhile(t *testing.T) {
 		begun.Wait()
 		_ = conn.Close()
 		ended.Wait()
+	}
+}
+
+// A handler that passes on the error of a pull of its own, which was not sent or not
+// executed, was executed itself.
+func TestMaybeSentOfAnErrorThatIsPassedOn(t *testing.T) {
+	back := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(back.PullRouter, "late", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) {
+		return 0, tp.NewRerror(tp.CodeTimeout, "Timeout", "not executed: its turn came too late")
+	})
+	downstream := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, back))
+	closed := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, back))
+	_ = closed.Close()
+	<-closed.CloseNotify()
+	srv := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(srv.PullRouter, "pass", func(_ tp.PullCtx, uri *string) (int, *tp.Rerror) {
+		if *uri == "" {
+			return 0, closed.Pull("/late", nil, nil).Rerror()
+		}
+		return 0, downstream.Pull(*uri, nil, nil).Rerror()
+	})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	for uri, want := range map[string]string{"": "not sent: ", "/late": "its turn came too late"} {
+		rerr := sess.Pull("/pass", uri, nil).Rerror()
+		if rerr == nil || !rerr.MaybeSent() || !strings.Contains(rerr.Detail, want) {
+			t.Errorf("got %v", rerr)
+		}
 	}
 }

@@ -161,6 +161,18 @@ func notExecuted(code int32, detail string) *Rerror {
 	return NewRerror(code, CodeText(code), executedPrefix+detail)
 }
 
+// executed returns r as the answer of a handler. It may be the error of a pull that the
+// handler has sent on: that this one was not sent or not executed does not say so of the
+// handler.
+func (r *Rerror) executed() *Rerror {
+	if r == nil || !strings.HasPrefix(r.Detail, sentPrefix) && !strings.HasPrefix(r.Detail, executedPrefix) {
+		return r
+	}
+	passed := *r
+	passed.Detail = "from the handler: " + r.Detail
+	return &passed
+}
+
 // MaybeSent reports whether a pull or push that failed with r may have reached the
 // handler of the other side all the same, so that sending it again may execute it
 // twice. It is false if this side did not send it (its Detail begins with "not
@@ -168,7 +180,8 @@ func notExecuted(code int32, detail string) *Rerror {
 // and for CodeDialFailed, CodeNotFound, CodePtypeNotAllowed, CodeNotImplemented
 // and CodeServiceUnavailable, which say so by themselves, unless it was sent before
 // on another connection (see WithIdempotent of package socket). Of a code of the user's
-// own, from a handler or a plugin, the library cannot know: it is true.
+// own, from a handler or a plugin, the library cannot know: it is true. A handler that
+// answers with one of those five has to mean that nothing was done.
 func (r *Rerror) MaybeSent() bool {
 	if r == nil || strings.HasPrefix(r.Detail, resentPrefix) {
 		return true

@@ -60,7 +60,8 @@ func (c *handlerCtx) handlePull() (interface{}, *Rerror) {
 	if rerr := plugins.PostReadPullBody(c); rerr != nil {
 		return nil, rerr
 	}
-	return c.handler.call(c, c.input.Body())
+	body, rerr := c.handler.call(c, c.input.Body())
+	return body, rerr.executed()
 }
 
 func (c *handlerCtx) servePush() {
