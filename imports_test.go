@@ -21,7 +21,9 @@ const modulePath = "github.com/henrylee2cn/teleport"
 var layers = map[string][]string{
 	"utils":       {},
 	"codec":       {"utils"},
+	"codec/*":     {"codec"},
 	"xfer":        {"utils"},
+	"xfer/*":      {"xfer"},
 	"socket":      {"utils", "codec", "xfer"},
 	"transport":   {},
 	"transport/*": {"transport"},

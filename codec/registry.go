@@ -15,9 +15,10 @@ type entry struct {
 
 // registry holds the registered codecs: reading takes no lock.
 var registry struct {
-	byID   [256]atomic.Pointer[entry]
-	byName sync.Map   // string -> *entry
-	mu     sync.Mutex // one Reg at a time
+	byID    [256]atomic.Pointer[entry]
+	byName  sync.Map          // string -> *entry
+	mu      sync.Mutex        // one Reg or Alias at a time; guards aliases
+	aliases map[string]string // alias -> name
 }
 
 func init() {
@@ -61,6 +62,39 @@ func Reg(codec Codec) {
 	e := &entry{codec: codec, name: name}
 	registry.byID[id].Store(e)
 	registry.byName.Store(name, e)
+	for alias, of := range registry.aliases {
+		if of == name {
+			registry.byName.Store(alias, e)
+		}
+	}
+}
+
+// Alias lets GetByName find the codec that is registered under name by another
+// name too, also when Reg replaces it later. It panics if no codec has the name,
+// and if the alias is empty or belongs to another codec. It is safe for
+// concurrent use.
+func Alias(alias, name string) {
+	if alias == NilCodecName {
+		panic("codec: Alias: the empty name means no codec: choose another alias")
+	}
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	found, ok := registry.byName.Load(name)
+	if !ok {
+		panic(fmt.Sprintf("codec: Alias %q of %q: no codec has that name: register it with codec.Reg before", alias, name))
+	}
+	e := found.(*entry)
+	if other, ok := registry.byName.Load(alias); ok {
+		if old := other.(*entry); old.name != e.name {
+			panic(fmt.Sprintf("codec: Alias %q of %q: it belongs to codec %q (%T): choose another alias", alias, name, old.name, old.codec))
+		}
+		return
+	}
+	if registry.aliases == nil {
+		registry.aliases = make(map[string]string)
+	}
+	registry.aliases[alias] = e.name
+	registry.byName.Store(alias, e)
 }
 
 // Get returns the codec with the id, or an error that names the id. It takes

@@ -83,6 +83,46 @@ func TestRegPanics(t *testing.T) {
 	}
 }
 
+// An alias leads to the codec that has the name at the time.
+func TestAlias(t *testing.T) {
+	first, second := &xorCodec{id: 'q', name: "aliased"}, &xorCodec{id: 'q', name: "aliased"}
+	codec.Reg(first)
+	codec.Alias("other", "aliased")
+	codec.Alias("another", "other")
+	codec.Alias("other", "aliased")   // twice is once
+	codec.Alias("aliased", "aliased") // and a name is its own
+	for _, want := range []codec.Codec{first, second} {
+		codec.Reg(want)
+		for _, name := range []string{"aliased", "other", "another"} {
+			if got, err := codec.GetByName(name); got != want || err != nil {
+				t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
+			}
+		}
+	}
+	tests := []struct{ alias, name, want string }{
+		{"", "json", "the empty name"},
+		{"nowhere", "unregistered", "no codec has that name"},
+		{"json", "aliased", `belongs to codec "json"`},
+		{"other", "json", `belongs to codec "aliased"`},
+	}
+	for _, tt := range tests {
+		func() {
+			defer func() {
+				if got, ok := recover().(string); !ok || !strings.Contains(got, tt.want) {
+					t.Errorf("alias %q of %q: got panic %q, want one with %q", tt.alias, tt.name, got, tt.want)
+				}
+			}()
+			codec.Alias(tt.alias, tt.name)
+		}()
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a codec took the name that is an alias of another")
+		}
+	}()
+	codec.Reg(&xorCodec{id: 'r', name: "other"})
+}
+
 func TestRegConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
