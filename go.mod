@@ -3,10 +3,13 @@ module github.com/henrylee2cn/teleport
 go 1.25.0
 
 require (
+	github.com/go-playground/form/v4 v4.2.1
+	github.com/goccy/go-json v0.12.0
 	github.com/golang/protobuf v1.5.4
 	github.com/henrylee2cn/goutil v0.0.0-20210127050712-89660552f6f8
 	github.com/json-iterator/go v1.1.12
 	github.com/valyala/bytebufferpool v1.0.0
+	github.com/vmihailenco/msgpack/v5 v5.4.1
 	google.golang.org/protobuf v1.36.11
 )
 
@@ -14,4 +17,5 @@ require (
 	github.com/henrylee2cn/ameda v1.4.8 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180228061459-e0a39a4cb421 // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 )
