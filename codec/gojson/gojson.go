@@ -1,0 +1,80 @@
+// Package gojson makes github.com/goccy/go-json the codec "json" of a program,
+// in the place of the one of package codec. One import line chooses it:
+//
+//	import _ "github.com/henrylee2cn/teleport/codec/gojson"
+//
+// The id, 'j', and the name stay, so nothing else changes, and the other side
+// may have any of the implementations. Of two that are imported the one that is
+// initialized last counts: import one only. doc/codecs.md compares them.
+package gojson
+
+import (
+	"fmt"
+
+	"github.com/goccy/go-json"
+
+	"github.com/henrylee2cn/teleport/codec"
+)
+
+// Codec is the codec for JSON by means of github.com/goccy/go-json. It has no
+// state.
+//
+// go-json copies a body as a whole before it decodes it, and the strings that
+// come out are parts of that copy: as long as one of them is held, so is all of
+// it.
+type Codec struct{}
+
+var (
+	_ codec.Appender = Codec{}
+	_ codec.Copier   = Codec{}
+)
+
+func init() { codec.Reg(Codec{}) }
+
+// Id returns codec.ID_JSON.
+func (Codec) Id() byte { return codec.ID_JSON }
+
+// Name returns codec.NAME_JSON.
+func (Codec) Name() string { return codec.NAME_JSON }
+
+// CopiesData returns true.
+func (Codec) CopiesData() bool { return true }
+
+// Marshal returns the JSON text of v: "null" for nil.
+func (Codec) Marshal(v interface{}) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("gojson: marshal %T: %w", v, err)
+	}
+	return data, nil
+}
+
+// MarshalAppend appends the JSON text of v to dst.
+func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
+	w := appender{dst}
+	if err := json.NewEncoder(&w).Encode(v); err != nil {
+		return dst, fmt.Errorf("gojson: marshal %T: %w", v, err)
+	}
+	return w.b[:len(w.b)-1], nil // without the newline that Encode adds
+}
+
+// Unmarshal stores the JSON text data in v, a pointer that is not nil. Fields
+// that data does not mention keep their value. Data of no bytes changes nothing,
+// and v == nil drops data.
+func (Codec) Unmarshal(data []byte, v interface{}) error {
+	if v == nil || len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("gojson: unmarshal into %T: %w", v, err)
+	}
+	return nil
+}
+
+// appender is an io.Writer that appends to a slice.
+type appender struct{ b []byte }
+
+func (w *appender) Write(b []byte) (int, error) {
+	w.b = append(w.b, b...)
+	return len(b), nil
+}
