@@ -30,7 +30,9 @@ var layers = map[string][]string{
 	"proto/*":     {"utils", "codec", "xfer", "socket"},
 	"internal/*":  {},
 
-	"internal/soak": {"", "tptest/relay"},
+	"internal/filtertest": {"xfer"},
+	"internal/formats":    {""},
+	"internal/soak":       {"", "tptest/relay"},
 
 	"":          {"utils", "codec", "xfer", "socket", "transport"},
 	"tptest":    {"", "socket"},
