@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -23,8 +23,10 @@ const (
 	ID = 'z'
 	// DefaultLimit is the most bytes that OnUnpack makes: 16 MiB.
 	DefaultLimit = 16 << 20
-	// window is how far back compression looks for what comes again: 1 MiB. A
-	// compressor has twice that at most, besides its tables.
+	// defaultLevel is the level of the Filter that is registered.
+	defaultLevel = int(zstd.SpeedDefault)
+	// window is how far back compression looks for what comes again: 1 MiB. It
+	// bounds the memory of a compressor.
 	window = 1 << 20
 	// slack is room behind the result, with which the decoder takes a faster way.
 	slack = 16
@@ -34,12 +36,12 @@ const (
 // bits. Every Filter reads what any other wrote, so the level is a matter of the
 // sender alone.
 //
-// A Filter is safe for concurrent use. It has a compressor for each processor, of 1 to
-// 9 MB by the level when it has been used, and all have a decompressor for each
-// processor together; more calls at a time wait for one. The zero value does not work:
-// use New.
+// A Filter is safe for concurrent use, and must not be copied. It keeps compressors for
+// reuse until the garbage collector drops them: after a large packet one takes about
+// 1, 2, 5 or 36 MB, by the level. The zero value does not work: use New.
 type Filter struct {
-	enc *zstd.Encoder
+	level   zstd.EncoderLevel
+	packers sync.Pool // of *zstd.Encoder
 }
 
 var (
@@ -47,32 +49,45 @@ var (
 	_ xfer.LimitUnpacker = (*Filter)(nil)
 )
 
-// decoder is of all filters. It makes no more than there is room for.
-var decoder = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true),
-	zstd.WithDecoderMaxMemory(1<<62), zstd.WithDecoderMaxWindow(1<<40)))
+// unpackers holds decompressors: of *zstd.Decoder. The last result of one stays in
+// memory with it, so that it must be one that the garbage collector drops.
+var unpackers sync.Pool
 
-func init() { xfer.Reg(must(New(1))) }
+func newUnpacker() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+		zstd.WithDecodeAllCapLimit(true), // it makes no more than there is room for
+		zstd.WithDecoderMaxMemory(1<<62), zstd.WithDecoderMaxWindow(1<<40))
+}
 
-func must[T any](v T, err error) T {
+func init() {
+	f, err := New(defaultLevel)
 	if err != nil {
 		panic(err)
 	}
-	return v
+	xfer.Reg(f)
 }
 
-// New returns a filter that compresses with a level of 1 (fastest, the one that is
-// registered) to 4 (smallest). Every other level is an error. Use xfer.Replace to
+// New returns a filter that compresses with a level of 1 (fastest) to 4 (smallest); 2
+// is the one that is registered. Every other level is an error. Use xfer.Replace to
 // make it the one that packets use.
 func New(level int) (*Filter, error) {
 	if level < int(zstd.SpeedFastest) || level > int(zstd.SpeedBestCompression) {
 		return nil, fmt.Errorf("zstd: level %d: choose one from %d to %d", level, zstd.SpeedFastest, zstd.SpeedBestCompression)
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevel(level)), zstd.WithWindowSize(window),
-		zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
+	f := &Filter{level: zstd.EncoderLevel(level)}
+	enc, err := f.newPacker()
 	if err != nil {
-		return nil, fmt.Errorf("zstd: %w", err)
+		return nil, err
 	}
-	return &Filter{enc}, nil
+	f.packers.Put(enc)
+	return f, nil
+}
+
+func (f *Filter) newPacker() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(f.level), zstd.WithEncoderConcurrency(1),
+		zstd.WithAllLitEntropyCompression(true), // else small packets hardly become smaller
+		zstd.WithZeroFrames(true),               // an empty packet is a frame too
+		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
 }
 
 // Id returns ID.
@@ -80,7 +95,16 @@ func (f *Filter) Id() byte { return ID }
 
 // OnPack returns src compressed, as one complete frame: also if src is empty.
 func (f *Filter) OnPack(src []byte) ([]byte, error) {
-	return f.enc.EncodeAll(src, make([]byte, 0, len(src)/2+64)), nil
+	enc, ok := f.packers.Get().(*zstd.Encoder)
+	if !ok {
+		var err error
+		if enc, err = f.newPacker(); err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+	}
+	dst := enc.EncodeAll(src, make([]byte, 0, len(src)/2+64))
+	f.packers.Put(enc)
+	return dst, nil
 }
 
 // OnUnpack is OnUnpackLimit with a limit of DefaultLimit bytes.
@@ -110,7 +134,14 @@ func (f *Filter) OnUnpackLimit(src []byte, max int) ([]byte, error) {
 	// With room for another block, what is too much is seen, and is no error of
 	// the decoder.
 	room := min(length.most, uint64(max)+maxBlock)
-	dst, err := decoder.DecodeAll(src, make([]byte, 0, room+slack))
+	dec, ok := unpackers.Get().(*zstd.Decoder)
+	if !ok {
+		if dec, err = newUnpacker(); err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+	}
+	dst, err := dec.DecodeAll(src, make([]byte, 0, room+slack))
+	unpackers.Put(dec)
 	if len(dst) > max {
 		return nil, fmt.Errorf("%w: at least %d bytes, at most %d are allowed", xfer.ErrExceedLimit, max+1, max)
 	}
