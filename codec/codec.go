@@ -6,8 +6,11 @@
 // ids. Reg adds a codec, or replaces one by another implementation of the
 // same format:
 //
-//	codec.Reg(msgpackCodec{})
-//	c, err := codec.GetByName("msgpack")
+//	codec.Reg(cborCodec{})
+//	c, err := codec.GetByName("cbor")
+//
+// The packages below this one, such as codec/msgpack, are more codecs, each of which
+// registers itself when it is imported: doc/codecs.md has the list.
 //
 // A body of no bytes is the zero value for every codec here, and unmarshaling
 // into nil drops the body. The codecs do not limit sizes: whoever reads from

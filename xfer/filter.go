@@ -10,6 +10,9 @@
 //	var pipe xfer.XferPipe
 //	err := pipe.Append('c', 'g') // the checksum is over the compressed bytes
 //
+// The packages below this one, such as xfer/zstd, are more filters: doc/filters.md has
+// the list of them and of their ids.
+//
 // A packet from the network is unpacked with OnUnpackLimit, so that a few
 // bytes cannot grow into gigabytes.
 package xfer
