@@ -99,8 +99,12 @@ func TestMarshalAlike(t *testing.T) {
 		{"numbers as keys", map[int]string{10: "x", 9: "y"}, `{"10":"x","9":"y"}`, nil},
 		{"texts as keys", map[textKey]int{"a": 1}, `{"a":1}`, map[string]string{"jsoniter": `{"\u003ca\u003e":1}`}},
 		{"largest integers", []interface{}{int64(math.MinInt64), uint64(math.MaxUint64)}, `[-9223372036854775808,18446744073709551615]`, nil},
-		{"floats", []float64{0, 1, -0.5, 0.1, 1e20, 1e21, 1e-6, 1e-7, 123456789.125}, `[0,1,-0.5,0.1,100000000000000000000,1e+21,0.000001,1e-7,123456789.125]`,
-			map[string]string{"jsoniter": `[0,1,-0.5,0.1,100000000000000000000,1e+21,0.000001,1e-07,123456789.125]`}},
+		{
+			"floats",
+			[]float64{0, 1, -0.5, 0.1, 1e20, 1e21, 1e-6, 1e-7, 123456789.125},
+			`[0,1,-0.5,0.1,100000000000000000000,1e+21,0.000001,1e-7,123456789.125]`,
+			map[string]string{"jsoniter": `[0,1,-0.5,0.1,100000000000000000000,1e+21,0.000001,1e-07,123456789.125]`},
+		},
 		{"float32", []float32{0.1, 16777216, 3.4e38}, `[0.1,16777216,3.4e+38]`, nil},
 		{"negative zero", math.Copysign(0, -1), `-0`, nil},
 		{"NaN", math.NaN(), "", nil},
@@ -122,8 +126,11 @@ func TestMarshalAlike(t *testing.T) {
 		{"method of a pointer, of a value", struct{ V viaPointer }{viaPointer{"a"}}, `{"V":{}}`, map[string]string{"jsoniter": `{"V":"p:a"}`}},
 		{"error of a method", struct{ V json.Marshaler }{failing{}}, "", nil},
 		{"all fields, zero", fields{}, `{"name":"","quote":"0","ptr":null,"map":null,"list":null,"raw":null,"bytes":null,"when":"0001-01-01T00:00:00Z","any":null,"nums":null,"num":0,"float":0,"texts":null,"inner":null}`, nil},
-		{"all fields", fields{Name: "n", Age: 1, Quote: -5, Ptr: &seven, Map: map[string]int{"x": 1}, List: []int{1}, Raw: json.RawMessage(`1`), Any: []interface{}{"s", 1.5, nil, true}, Num: "3"},
-			`{"name":"n","age":1,"quote":"-5","ptr":7,"map":{"x":1},"list":[1],"raw":1,"bytes":null,"when":"0001-01-01T00:00:00Z","any":["s",1.5,null,true],"nums":null,"num":3,"float":0,"texts":null,"inner":null}`, nil},
+		{
+			"all fields",
+			fields{Name: "n", Age: 1, Quote: -5, Ptr: &seven, Map: map[string]int{"x": 1}, List: []int{1}, Raw: json.RawMessage(`1`), Any: []interface{}{"s", 1.5, nil, true}, Num: "3"},
+			`{"name":"n","age":1,"quote":"-5","ptr":7,"map":{"x":1},"list":[1],"raw":1,"bytes":null,"when":"0001-01-01T00:00:00Z","any":["s",1.5,null,true],"nums":null,"num":3,"float":0,"texts":null,"inner":null}`, nil,
+		},
 		{"omitzero", struct {
 			T time.Time `json:"t,omitzero"`
 		}{}, `{}`, map[string]string{"jsoniter": `{"t":"0001-01-01T00:00:00Z"}`}},

@@ -16,6 +16,9 @@ import "encoding/binary"
 //	3  the same with an offset in 4 bytes
 func count(block []byte) (n uint64) {
 	_, head := binary.Uvarint(block)
+	if head <= 0 {
+		return 0
+	}
 	b := block[head:]
 	for len(b) > 0 {
 		size := 1 // of the element without literal bytes
