@@ -1,0 +1,104 @@
+// Package transport is the registry of the schemes of addresses, such as "ws" of
+// "ws://host/tp". A package that makes the conns of a scheme registers it when it is
+// imported, and then a peer listens on and dials its addresses:
+//
+//	import _ "github.com/henrylee2cn/teleport/transport/websocket"
+//
+//	sess, rerr := peer.Dial("wss://example.com/tp")
+//
+// The schemes tcp, tls, unix and mem are the peer's own and not found here.
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Transport makes the conns of a scheme of addresses. Its methods are called by many
+// goroutines. A conn that it makes is final: the peer adds no TLS to it.
+type Transport interface {
+	// Listen listens on addr, which is what follows "://" of an address. config is nil
+	// if the peer has no TLS; a transport that needs TLS returns an error then.
+	Listen(addr string, config *tls.Config) (net.Listener, error)
+	// Dial connects to addr within ctx. config is nil if the peer has no TLS.
+	Dial(ctx context.Context, addr string, config *tls.Config) (net.Conn, error)
+}
+
+// wellKnown says which import registers a scheme.
+var wellKnown = map[string]string{
+	"ws":   "github.com/henrylee2cn/teleport/transport/websocket",
+	"wss":  "github.com/henrylee2cn/teleport/transport/websocket",
+	"quic": "github.com/henrylee2cn/teleport/transport/quic",
+}
+
+// own are the schemes that need no Transport.
+var own = []string{"tcp", "tls", "unix", "mem"}
+
+var (
+	mu         sync.RWMutex // protects following
+	transports = make(map[string]Transport)
+)
+
+// Reg registers the transport of a scheme, for the whole process. It panics if the
+// scheme is taken, is one of the peer's own, or is malformed: it is lower-case letters,
+// digits, '+', '-' and '.', and begins with a letter (RFC 3986, section 3.1).
+func Reg(scheme string, t Transport) {
+	switch {
+	case t == nil:
+		panic(fmt.Sprintf("transport: Reg of %q: the Transport is nil", scheme))
+	case !isScheme(scheme) || scheme != strings.ToLower(scheme):
+		panic(fmt.Sprintf("transport: Reg of %q: a scheme is lower-case letters, digits, '+', '-' and '.', and begins with a letter", scheme))
+	case slices.Contains(own, scheme):
+		panic(fmt.Sprintf("transport: Reg of %q: the scheme is the peer's own", scheme))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if _, taken := transports[scheme]; taken {
+		panic(fmt.Sprintf("transport: Reg of %q: the scheme is taken", scheme))
+	}
+	transports[scheme] = t
+}
+
+// Get returns the transport of a scheme. The error of one that is not registered
+// names the import that would do it, if it is well known.
+func Get(scheme string) (Transport, error) {
+	mu.RLock()
+	defer mu.RUnlock()
+	if t, ok := transports[scheme]; ok {
+		return t, nil
+	}
+	if path, ok := wellKnown[scheme]; ok {
+		return nil, fmt.Errorf("transport: nothing has registered the scheme %q: import _ %q", scheme, path)
+	}
+	known := append(slices.Collect(maps.Keys(transports)), own...)
+	slices.Sort(known)
+	return nil, fmt.Errorf("transport: nothing has registered the scheme %q; there are %s", scheme, strings.Join(known, ", "))
+}
+
+// Split cuts an address at "://" and returns the scheme in lower case. The scheme is
+// "", and rest all of the address, if there is none.
+func Split(addr string) (scheme, rest string) {
+	scheme, rest, ok := strings.Cut(addr, "://")
+	if !ok || !isScheme(scheme) {
+		return "", addr
+	}
+	return strings.ToLower(scheme), rest
+}
+
+func isScheme(s string) bool {
+	for i := range len(s) {
+		switch c := s[i] | 0x20; {
+		case 'a' <= c && c <= 'z':
+		case i > 0 && ('0' <= s[i] && s[i] <= '9' || strings.IndexByte("+-.", s[i]) >= 0):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
