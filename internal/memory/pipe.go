@@ -1,22 +1,16 @@
-package tptest
+// Package memory has connections within a process: those of tptest, and of the
+// addresses "mem://name".
+package memory
 
 import (
 	"net"
 	"time"
 )
 
-// Pipe returns both ends of a connection in memory. Unlike net.Pipe it has a
-// buffer of 64 KiB in each direction, so that both ends may write before they
-// read, and its ends have a method CloseWrite, after which the other end reads
-// what is left and then io.EOF, and can still write.
-//
-// What was written before an end was closed can be read from the other. A write
-// to an end that is closed is io.ErrClosedPipe, a use of this end after it was
-// closed net.ErrClosed, and a deadline that has passed os.ErrDeadlineExceeded.
-// The ends have no goroutine, and are safe for concurrent use.
+// Pipe returns both ends of a connection, as tptest.Pipe says.
 func Pipe() (a, b net.Conn) { return pipe(newAddr(), newAddr()) }
 
-func pipe(aAddr, bAddr memoryAddr) (a, b *pipeEnd) {
+func pipe(aAddr, bAddr Addr) (a, b *pipeEnd) {
 	ab, ba := newStream(), newStream()
 	return &pipeEnd{in: ba, out: ab, local: aAddr, remote: bAddr},
 		&pipeEnd{in: ab, out: ba, local: bAddr, remote: aAddr}
@@ -25,7 +19,7 @@ func pipe(aAddr, bAddr memoryAddr) (a, b *pipeEnd) {
 // pipeEnd is one end of a Pipe.
 type pipeEnd struct {
 	in, out       *stream
-	local, remote memoryAddr
+	local, remote Addr
 }
 
 var _ interface {

@@ -1,4 +1,4 @@
-package tptest
+package memory
 
 import (
 	"bytes"
