@@ -3,7 +3,6 @@ package tp
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/henrylee2cn/teleport/codec"
@@ -49,7 +48,15 @@ type PeerConfig struct {
 	// DefaultDialTimeout bounds Dial, the TLS handshake and the PostDial hooks
 	// included. Default: 10 s.
 	DefaultDialTimeout time.Duration `yaml:"default_dial_timeout" json:"default_dial_timeout" ini:"default_dial_timeout" comment:"Default maximum duration for dialing; for client role; ns,µs,ms,s,m,h"`
-	// ListenAddrs are the TCP addresses of Listen, as "host:port".
+	// ListenAddrs are the addresses of Listen: "host:port" or "tcp://host:port", with
+	// TLS if the peer has it; "tls://host:port", which is an error if it has none;
+	// "unix:///run/x.sock" and "mem://name", for programs of this machine and for this
+	// process, without TLS in any case; or of a scheme that an imported package
+	// has registered with package transport.
+	//
+	// On Unix, a socket file that nobody listens on any more is replaced; any other file
+	// in its place is an error. Closing the peer removes it. Who may connect is a
+	// matter of its directory's permissions and the umask.
 	ListenAddrs []string `yaml:"listen_addrs" json:"listen_addrs" ini:"listen_addrs" comment:"Listen addresses; for server role"`
 
 	// TlsClientCaFile is a PEM file of the authorities whose clients are let
@@ -215,8 +222,8 @@ func (c *PeerConfig) Validate() error {
 		return fmt.Errorf("tp: PeerConfig.DefaultBodyCodec: %w", err)
 	}
 	for i, addr := range c.ListenAddrs {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return fmt.Errorf("tp: PeerConfig.ListenAddrs[%d] = %q is no \"host:port\": %w", i, addr, err)
+		if err := checkListenAddr(addr); err != nil {
+			return fmt.Errorf("tp: PeerConfig.ListenAddrs[%d] = %q %w", i, addr, err)
 		}
 	}
 	if c.KeepAliveInterval > 0 && c.KeepAliveInterval < pingPause*time.Second {

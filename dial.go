@@ -2,16 +2,25 @@ package tp
 
 import (
 	"context"
-	"crypto/tls"
-	"net"
 
 	"github.com/henrylee2cn/teleport/socket"
 )
 
-// Dial connects to a TCP address and returns the session, in the packet
+// Dial connects to an address and returns the session, in the packet
 // format of the first protoFunc or the default one. It is bounded by
 // PeerConfig.DefaultDialTimeout. The error has CodeDialFailed, or is that of
 // a PostDial plugin.
+//
+// The address is one of
+//
+//	host:port         TCP, with TLS if the peer has it, as PeerConfig.TlsCertFile says
+//	tcp://host:port   the same
+//	tls://host:port   TLS; if the peer has none, with the roots of the system
+//	unix:///run/x     a unix socket, without TLS
+//	mem://name        a listener in this process, without TLS
+//
+// or of a scheme that an imported package has registered with package transport, such
+// as wss://host/path.
 func (p *Peer) Dial(addr string, protoFunc ...socket.ProtoFunc) (Session, *Rerror) {
 	return p.DialContext(context.Background(), addr, protoFunc...)
 }
@@ -82,39 +91,4 @@ func (p *Peer) dialBound(ctx context.Context) (context.Context, context.CancelFu
 		stop()
 		cancel()
 	}
-}
-
-// connect returns a conn to the address, with TLS if the peer has it.
-func (p *Peer) connect(ctx context.Context, addr string) (net.Conn, *Rerror) {
-	config, err := p.tlsConfig()
-	if err != nil {
-		return nil, dialRerror(err.Error())
-	}
-	conn, err := connect(ctx, addr, config)
-	if err != nil {
-		return nil, dialRerror(err.Error())
-	}
-	return conn, nil
-}
-
-func connect(ctx context.Context, addr string, config *tls.Config) (net.Conn, error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil || config == nil {
-		return conn, err
-	}
-	if config.ServerName == "" && !config.InsecureSkipVerify {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			host = addr
-		}
-		config = config.Clone()
-		config.ServerName = host
-	}
-	secure := tls.Client(conn, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secure, nil
 }

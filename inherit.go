@@ -54,7 +54,8 @@ type sharedListener struct {
 
 // InheritListener returns the listener of this process for the address, which
 // outlives it: that which Reboot or systemd handed on, or else a new one of
-// net.Listen. A Reboot of this process hands it on. It is for listeners that
+// net.Listen, which on Unix replaces a socket file that nobody listens on any more. A
+// Reboot of this process hands it on. It is for listeners that
 // Peer.Listen does not open itself: for ServeListener, an HTTP server, or a unix
 // socket. The networks are those of net.Listen.
 //
@@ -83,7 +84,7 @@ func (s *processState) listen(network, addr string) (net.Listener, error) {
 		}
 		return &waitingListener{Listener: in.lis, turn: s.turn, closed: make(chan struct{})}, nil
 	}
-	lis, err := net.Listen(network, addr)
+	lis, err := openListener(network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,8 @@ const (
 //
 // An address is not opened where the process has inherited a listener for it,
 // from the process that it replaces (see Reboot) or from systemd: see
-// InheritListener.
+// InheritListener. So it is with TCP and unix sockets; addresses of other transports
+// are always opened.
 //
 // In a goroutine, it may not listen yet when the next line runs: to dial at
 // once, net.Listen first and use ServeListener.
@@ -37,27 +38,16 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 	if len(p.cfg.ListenAddrs) == 0 {
 		return errors.New("tp: Listen: PeerConfig.ListenAddrs is empty: name an address, such as \"0.0.0.0:9090\"")
 	}
-	config, err := p.serverTLSConfig()
+	listeners, err := p.listenAll()
 	if err != nil {
 		return err
 	}
-	var listeners []net.Listener
-	for _, addr := range p.cfg.ListenAddrs {
-		lis, err := process.listen("tcp", addr)
-		if err != nil {
-			for _, lis := range listeners {
-				process.giveBack(lis)
-			}
-			return fmt.Errorf("tp: cannot listen on %s: %w", addr, err)
-		}
-		listeners = append(listeners, lis)
-	}
 	for _, lis := range listeners {
-		p.log().Infof("listening on %s", lis.Addr())
+		p.log().Infof("listening on %v", lis)
 	}
 	errs := make(chan error, len(listeners))
 	for _, lis := range listeners {
-		go func() { errs <- p.serveListener(lis, config, protoFunc) }() // waited for below
+		go func() { errs <- p.serveListener(lis.Listener, lis.config, protoFunc) }() // waited for below
 	}
 	process.listens(p)
 	for range listeners {
@@ -268,8 +258,9 @@ func (p *Peer) closeListeners(ctx context.Context) {
 	}
 }
 
-// Addrs returns the addresses that the peer listens on now: with them a port
-// that was given as 0 is known.
+// Addrs returns the addresses that the peer listens on now, in no order: with them a
+// port that was given as 0 is known. That of a unix socket is its path, and that of
+// a listener in memory is what Dial takes.
 func (p *Peer) Addrs() []net.Addr {
 	p.mu.Lock()
 	defer p.mu.Unlock()

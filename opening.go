@@ -87,8 +87,11 @@ func (all *openings) age(now time.Duration) {
 
 // ipOf returns the address of the other side without its port.
 func ipOf(conn net.Conn) string {
-	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.IP.String()
+	switch addr := conn.RemoteAddr().(type) {
+	case *net.TCPAddr:
+		return addr.IP.String()
+	case *net.UDPAddr: // of QUIC
+		return addr.IP.String()
 	}
 	return ""
 }

@@ -103,6 +103,14 @@ func receive[T any](t testing.TB, ch <-chan T) T {
 	}
 }
 
+// noError fails unless err is nil.
+func noError(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // noRerror fails unless rerr is nil.
 func noRerror(t testing.TB, rerr *tp.Rerror) {
 	t.Helper()

@@ -244,13 +244,6 @@ func startRebootable(t *testing.T, plan rebootPlan, cmd *exec.Cmd) *rebootable {
 // testCommand runs this binary as a process of TestRebootProcess.
 func testCommand() *exec.Cmd { return exec.Command(os.Args[0], "-test.run=^TestRebootProcess$") }
 
-func noError(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // write writes the plan of the next process.
 func (r *rebootable) write(plan rebootPlan) {
 	r.t.Helper()

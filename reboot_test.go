@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -296,6 +297,49 @@ func TestRebootUnixSocket(t *testing.T) {
 		eventually(t, "the next one answers", func() bool { return servedBy(t, path) == next })
 		pid = next
 	}
+	r.stop(pid)
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the socket file is still there: %v", err)
+	}
+}
+
+// So it is with addresses of Peer.Listen: those of TCP, TLS and unix sockets are
+// handed on, and one in memory is of each process.
+func TestRebootSchemes(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tp")
+	noError(t, err)
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "socket")
+	certFile, keyFile, roots := newCert(t)
+	plan := rebootPlan{Addrs: []string{"tls://127.0.0.1:0", "unix://" + path, "mem://x"}, CertFile: certFile, KeyFile: keyFile}
+	r := startRebootable(t, plan, testCommand())
+	cli := newPeer(t, tp.PeerConfig{})
+	cli.SetTLSConfig(&tls.Config{RootCAs: roots})
+	pid, addrs := r.await("up")
+	if len(addrs) != 3 || addrs[0] != path || addrs[2] != "mem://x" {
+		t.Fatalf("it listens on %q", addrs)
+	}
+	tr := startTraffic(t, "unix://"+path, nil)
+	tr.awaitCalls(t, pid, 20)
+	for range 2 {
+		r.signal(pid, syscall.SIGUSR2)
+		next, sameAddrs := r.await("up")
+		if !slices.Equal(sameAddrs, addrs) {
+			t.Errorf("the next process listens on %q, that before on %q", sameAddrs, addrs)
+		}
+		if ended, _ := r.await("last"); ended != pid {
+			t.Errorf("process %d ended, want %d", ended, pid)
+		}
+		for _, addr := range []string{"unix://" + path, "tls://" + addrs[1]} {
+			got, rerr := tp.Pull[int](dial(t, cli, addr), "/pid", nil)
+			if noRerror(t, rerr); got != next {
+				t.Errorf("%s is served by process %d, want %d", addr, got, next)
+			}
+		}
+		tr.awaitCalls(t, next, 20)
+		pid = next
+	}
+	tr.end(t)
 	r.stop(pid)
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket file is still there: %v", err)
