@@ -49,9 +49,7 @@ func (c *Conn) CloseWrite() bool {
 func (c *Conn) PeerLeft() bool {
 	raw := c.raw
 	if raw == nil {
-		if outer, ok := c.conn.(interface{ NetConn() net.Conn }); ok {
-			raw = rawConn(outer.NetConn())
-		}
+		raw = rawConn(lowest(c.conn))
 	}
 	left := false
 	return raw != nil && raw.Control(func(fd uintptr) { left = hasLeft(int(fd)) }) == nil && left

@@ -114,6 +114,7 @@ func NewConn(c net.Conn, opt Options, protoFunc ...ProtoFunc) *Conn {
 // NewConn returns a Conn on c with these Options, which must be complete.
 func (o *Options) NewConn(c net.Conn, protoFunc ...ProtoFunc) *Conn {
 	tuneTCP(c)
+	c, unread := reread(c)
 	s := &Conn{conn: c, opt: o, raw: rawConn(c), onWriteError: o.OnWriteError}
 	if s.raw != nil {
 		s.in.ready = s.in.readReady // a closure for each read would be an allocation
@@ -122,6 +123,7 @@ func (o *Options) NewConn(c net.Conn, protoFunc ...ProtoFunc) *Conn {
 	if len(protoFunc) > 0 && protoFunc[0] != nil {
 		newProto = protoFunc[0]
 	}
+	s.preload(unread)
 	s.proto = newProto(protoStream{s})
 	fast, _ := s.proto.(*FastProto) // on this Conn itself: another stream may buffer
 	s.unbuffered = fast != nil && fast.conn == s

@@ -100,3 +100,20 @@ func TestAwaitIsBounded(t *testing.T) {
 		t.Errorf("closed by this side: got %v", err)
 	}
 }
+
+// So it is with one of which something was unread.
+func TestUnreadIdleHoldsNoBuffer(t *testing.T) {
+	near, far := tcpPair(t)
+	defer near.Close()
+	defer far.Close()
+	c := socket.NewConn(socket.Unread(near, slices.Clone(frame)), socket.Options{})
+	attempts := make(chan bool, 100)
+	c.OnReadAttempt(func(ready, buffered bool) { attempts <- ready || buffered })
+	noError(t, c.ReadPacket(rawPacket()))
+	read := make(chan error)
+	go func() { read <- c.ReadPacket(rawPacket()) }()
+	equal(t, "holds a buffer", <-attempts, false)
+	_, err := far.Write(frame)
+	noError(t, err)
+	noError(t, <-read)
+}

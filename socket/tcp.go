@@ -41,13 +41,10 @@ func SetNoDelay(noDelay bool) { tcpDelay.Store(!noDelay) }
 // not acknowledge for as long end the conn too (TCP_USER_TIMEOUT).
 func SetKeepAlive(idle time.Duration) { tcpKeepAlive.Store(int64(idle)) }
 
-// tuneTCP applies the settings to c, or to the TCP conn below a TLS conn.
+// tuneTCP applies the settings to c, or to the TCP conn below it, as below a TLS conn.
 // None of them is worth failing for: the conn works without.
 func tuneTCP(c net.Conn) {
-	if below, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = below.NetConn()
-	}
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := lowest(c).(*net.TCPConn)
 	if !ok {
 		return
 	}
