@@ -3,6 +3,7 @@ module github.com/henrylee2cn/teleport
 go 1.25.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/go-playground/form/v4 v4.2.1
 	github.com/goccy/go-json v0.12.0
 	github.com/golang/protobuf v1.5.4
