@@ -249,7 +249,6 @@ export class Session {
 	#known = false; // the other side has announced its own
 	#leaving = false; // no pulls and pushes any more
 	#toldLeaving = false;
-	#otherLeft = false; // GOAWAY has come
 	#failure; // why this side has ended the session
 	#over;
 
@@ -406,7 +405,7 @@ export class Session {
 			this.#handle(packet);
 			break;
 		case GOAWAY:
-			this.#leaving = this.#otherLeft = true;
+			this.#leaving = true;
 			this.#leaveIfQuiet();
 			break;
 		case PING:
