@@ -167,7 +167,11 @@ function encodeBody(codec, body) {
 	}
 	switch (codec) {
 	case "json":
-		return encoder.encode(JSON.stringify(body) ?? "null");
+		try {
+			return encoder.encode(JSON.stringify(body) ?? "null");
+		} catch (err) { // a cycle, or a BigInt
+			throw malformed(`the body: ${err.message}`);
+		}
 	case "string":
 		return encoder.encode(body ?? "");
 	default:
