@@ -460,9 +460,13 @@ func (l *link) end(err error) {
 	for _, cmd := range l.pending.close(why) {
 		cmd.fail(why)
 	}
-	if err == io.EOF { // orderly: what is queued may still be wanted
+	noMore := errors.Is(err, socket.ErrNoMore)
+	if err == io.EOF || noMore { // orderly: what is queued may still be wanted
 		l.cancelContext(&l.pullCtx)
 		_ = l.flushWithin(l.conn.WriteTimeout())
+	}
+	if noMore {
+		l.conn.Linger(lingerTime)
 	}
 	// Before the handlers are told, or what they reply then still gets out.
 	_ = l.conn.Close()
@@ -472,6 +476,10 @@ func (l *link) end(err error) {
 	l.peer.countEnded(l)
 	l.over.Store(true)
 }
+
+// lingerTime is how long the other side has to close a connection on which this side
+// has sent its last, and reads no packets any more.
+const lingerTime = 500 * time.Millisecond
 
 // nothing is the cancel function where there is nothing to release.
 func nothing() {}
@@ -515,7 +523,7 @@ func (l *link) logEnd(err error) *Rerror {
 	case cause != nil:
 		detail = "closed by this side: " + cause.Error()
 		l.peer.log().Warnf("session %s: closed: %v", l.sess.Id(), cause)
-	case errors.Is(err, net.ErrClosed):
+	case errors.Is(err, net.ErrClosed), err == socket.ErrNoMore:
 		detail = "closed by this side"
 	case err != io.EOF:
 		detail = err.Error()

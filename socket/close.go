@@ -3,7 +3,9 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"time"
 )
 
 // ErrProactivelyCloseSocket says that this side has closed the Socket. It
@@ -19,10 +21,30 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.out.fail(ErrProactivelyCloseSocket)
-	if err := c.conn.Close(); !errors.Is(err, net.ErrClosed) { // as a failed write leaves it
+	if err := c.closeBelow(); !errors.Is(err, net.ErrClosed) { // as a failed write leaves it
 		return err
 	}
 	return nil
+}
+
+// closeBelow closes the conn, and wakes a Proto that waits for something else.
+func (c *Conn) closeBelow() error {
+	err := c.conn.Close()
+	if closer, ok := c.proto.(io.Closer); ok {
+		_ = closer.Close()
+	}
+	return err
+}
+
+// Linger tells the other side that nothing more will come, and reads what that still
+// sends, to drop it, until it closes too, at most for d: what is unread when a conn is
+// closed makes the kernel reset the connection, and what was just written is lost. It
+// is for the goroutine that reads, when it reads no more packets.
+func (c *Conn) Linger(d time.Duration) {
+	if !c.CloseWrite() || c.conn.SetReadDeadline(time.Now().Add(d)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, c.conn)
 }
 
 // EndWrite makes every write from now on fail, with an error that matches

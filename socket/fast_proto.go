@@ -2,7 +2,6 @@ package socket
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -93,29 +92,13 @@ func appendFrameHeader(dst []byte, p *Packet, n int) ([]byte, error) {
 
 // appendFiltered is AppendFrame of a packet with filters.
 func appendFiltered(dst []byte, p *Packet) ([]byte, error) {
-	if err := p.checkFilters(); err != nil {
-		return dst, err
-	}
-	start := len(dst)
-	buf := bytebufferpool.Get()
-	defer bytebufferpool.Put(buf)
-	plain, err := appendFastPacket(buf.B, p)
-	if err != nil {
-		return dst, err
-	}
-	buf.B = plain
-	if limit := p.SizeLimit(); uint64(len(plain)) > uint64(limit) {
-		return dst, exceedError(uint64(len(plain)), limit)
-	}
-	packed, err := p.filters().OnPack(plain)
-	if err != nil {
-		return dst, err
-	}
-	ids := p.filters().Ids()
+	ids := p.Filters()
 	b := append(dst, 0, 0, 0, 0, fastID, byte(len(ids)))
-	b = append(b, ids...)
-	b = append(b, packed...)
-	return finishFastFrame(dst, b, start, 0, p)
+	b, err := p.AppendFiltered(append(b, ids...), appendFastPacket)
+	if err != nil {
+		return dst, err
+	}
+	return finishFastFrame(dst, b, len(dst), 0, p)
 }
 
 func appendFastPacket(b []byte, p *Packet) ([]byte, error) {
@@ -209,25 +192,11 @@ func (f *FastProto) unpackStream(p *Packet) error {
 	if err := f.readFilters(p, filters); err != nil {
 		return err
 	}
-	frame, err := readFrame(f.rw, rest-filters)
-	if err != nil {
-		return err
-	}
-	if filters == 0 {
-		return f.parse(p, frame.B, frame)
-	}
-	plain, err := f.unfilter(p, frame.B)
-	if err != nil {
-		putBuffer(frame)
-		return err
-	}
-	// A filter may give back a part of what it was given, so the frame goes
-	// along with the body.
-	return f.parse(p, plain, frame)
+	return p.ReadFrame(f.rw, rest-filters, parseFastPacket)
 }
 
-// readFilters reads the ids of n filters. Those that are too many, unknown or
-// not allowed are refused here, before the rest of the frame takes any memory.
+// readFilters reads the ids of n filters, of which those that are refused take no
+// memory for the rest of the frame.
 func (f *FastProto) readFilters(p *Packet, n int) error {
 	if n == 0 {
 		return nil
@@ -239,22 +208,7 @@ func (f *FastProto) readFilters(p *Packet, n int) error {
 	if _, err := io.ReadFull(f.rw, ids); err != nil {
 		return unexpectedEOF(err)
 	}
-	if err := p.XferPipe().AppendWire(ids); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return p.checkFilters()
-}
-
-// unfilter undoes the filters.
-func (f *FastProto) unfilter(p *Packet, b []byte) ([]byte, error) {
-	plain, err := p.filters().OnUnpackLimit(b, int(min(p.SizeLimit(), math.MaxInt32)))
-	switch {
-	case errors.Is(err, xfer.ErrExceedLimit):
-		err = fmt.Errorf("%w: %w (raise it with SetReadLimit or PeerConfig.PacketSizeLimit)", ErrMalformed, err)
-	case err != nil:
-		err = fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return plain, err
+	return p.SetFilters(ids)
 }
 
 // unpackAhead unpacks a frame that has arrived as a whole and has no filters,
@@ -283,17 +237,6 @@ func (f *FastProto) unpackAhead(p *Packet, b []byte) (done bool, err error) {
 		return true, nil
 	}
 	return true, p.UnmarshalBody(body)
-}
-
-// parse fills the packet from b, which is a part of frame or memory of its
-// own. It takes over the frame.
-func (f *FastProto) parse(p *Packet, b []byte, frame *buffer) error {
-	body, err := parseFastPacket(p, b)
-	if err != nil || p.isRefused() {
-		putBuffer(frame)
-		return err
-	}
-	return p.adoptBody(body, frame, max(len(b), cap(frame.B)))
 }
 
 // parseFastPacket fills the packet but for its body, which it returns.

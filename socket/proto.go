@@ -27,7 +27,12 @@ type Proto interface {
 	// or allocates that much, and gives the body to UnmarshalBody or
 	// UnmarshalNewBody after it has set everything else.
 	//
-	// It returns io.EOF only when nothing of a packet was read.
+	// It returns io.EOF only when nothing of a packet was read, and ErrNoMore when
+	// by the rules of the protocol nothing more is to be read.
+	//
+	// If it waits for anything but bytes, the Proto must be an io.Closer too: its
+	// Close, which may be called at any time and more than once, is called when the
+	// conn was closed, and must make Unpack return.
 	Unpack(*Packet) error
 }
 
@@ -51,6 +56,9 @@ var (
 	ErrProtoUnmatch = errors.New("socket: the bytes are of another protocol")
 	// ErrMalformed says that a frame's lengths or ids contradict each other.
 	ErrMalformed = errors.New("socket: malformed frame")
+	// ErrNoMore says that this side is to read nothing more, although the other
+	// side has not left. A session then sends what it has queued and closes.
+	ErrNoMore = errors.New("socket: the protocol ends here")
 )
 
 var defaultProtoFunc atomic.Pointer[ProtoFunc]

@@ -176,7 +176,7 @@ func (c *Conn) writeFailed(err error) {
 		if c.onWriteError != nil { // before the reader wakes, so that it can be told why
 			c.onWriteError(err)
 		}
-		_ = c.conn.Close()
+		_ = c.closeBelow()
 	}
 }
 
