@@ -27,12 +27,16 @@ var layers = map[string][]string{
 	"socket":      {"utils", "codec", "xfer"},
 	"transport":   {},
 	"transport/*": {"transport"},
+	"proto":       {""}, // it has no code, but the tests of all of them on peers
 	"proto/*":     {"utils", "codec", "xfer", "socket"},
 	"internal/*":  {},
 
 	"internal/filtertest": {"xfer"},
 	"internal/formats":    {""},
 	"internal/soak":       {"", "tptest/relay"},
+	"internal/protometa": {"utils"},
+	"internal/prototest": {"utils", "codec", "xfer", "socket"},
+	"internal/soak":      {"", "tptest/relay"},
 
 	"":          {"utils", "codec", "xfer", "socket", "transport"},
 	"tptest":    {"", "socket"},
