@@ -289,6 +289,9 @@ func (c *Conn) endRead(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("socket: Unpack panicked: %v\n%s", r, debug.Stack())
 	}
+	if *err != nil && c.in.queued.Swap(false) {
+		c.FlushSoon() // what the Proto has answered, for it may be the last
+	}
 	if *err != nil && c.closed.Load() {
 		*err = ErrProactivelyCloseSocket
 	}
@@ -475,9 +478,12 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 	}
 	frame := getBuffer(c.sizeHint(p))
 	c.stage = frame
+	p.size = 0
 	err = c.pack(p)
 	c.stage = nil
-	if limit := p.SizeLimit(); err == nil && uint64(len(frame.B)) > uint64(limit) {
+	// A Proto that tells the size has checked it, and may have written frames that
+	// waited for this one.
+	if limit := p.SizeLimit(); err == nil && p.size == 0 && uint64(len(frame.B)) > uint64(limit) {
 		err = fmt.Errorf("%w: %w", ErrPack, exceedError(uint64(len(frame.B)), limit))
 	}
 	if err != nil {

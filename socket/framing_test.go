@@ -233,3 +233,31 @@ func TestLinger(t *testing.T) {
 		t.Fatal("it still lingers")
 	}
 }
+
+// A Proto may write frames that waited for the one it packs: each has its own size.
+func TestPackWritesWhatWaited(t *testing.T) {
+	waiting := []byte(strings.Repeat("w", 80))
+	pack := func(tell bool) error {
+		s := newScript()
+		return s.conn(socket.Options{PacketLimit: 100}, func(rw io.ReadWriter) socket.Proto {
+			return packFunc(func(p *socket.Packet) error {
+				if tell {
+					if err := p.SetSize(80); err != nil {
+						return err
+					}
+				}
+				_, err := rw.Write(append(waiting, waiting...))
+				return err
+			})
+		}).WritePacket(socket.NewPacket())
+	}
+	noError(t, pack(true))
+	wantError(t, pack(false), socket.ErrExceedPacketSizeLimit)
+}
+
+// packFunc is a Proto that only packs.
+type packFunc func(p *socket.Packet) error
+
+func (packFunc) Version() (byte, string)       { return 0, "func" }
+func (f packFunc) Pack(p *socket.Packet) error { return f(p) }
+func (packFunc) Unpack(p *socket.Packet) error { return io.EOF }
