@@ -9,6 +9,7 @@ import (
 
 // Reader is the part of socket.Stream that shows what has arrived.
 type Reader interface {
+	io.Reader
 	LookAhead() ([]byte, error)
 	Discard(n int)
 }
@@ -29,6 +30,8 @@ func (b buffered) LookAhead() ([]byte, error) {
 	}
 	return b.r.Peek(b.r.Buffered())
 }
+
+func (b buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
 // Discard never fails: n is at most what LookAhead has returned.
 func (b buffered) Discard(n int) { _, _ = b.r.Discard(n) }
