@@ -55,7 +55,13 @@ func BenchPack(b *testing.B, protoFunc socket.ProtoFunc) {
 }
 
 // BenchUnpack reads a pull, whose body it holds as package tp does, from a Conn.
-func BenchUnpack(b *testing.B, protoFunc socket.ProtoFunc) {
+func BenchUnpack(b *testing.B, protoFunc socket.ProtoFunc) { benchUnpack(b, protoFunc, false) }
+
+// BenchUnpackAnswered is BenchUnpack with an empty reply to each.
+func BenchUnpackAnswered(b *testing.B, protoFunc socket.ProtoFunc) { benchUnpack(b, protoFunc, true) }
+
+func benchUnpack(b *testing.B, protoFunc socket.ProtoFunc, answered bool) {
+	answer := socket.NewPacket(socket.WithPtype(2), socket.WithBody([]byte(nil)))
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprintf("body=%d", size), func(b *testing.B) {
 			frame := Pack(b, protoFunc, benchPacket(size))
@@ -67,6 +73,13 @@ func BenchUnpack(b *testing.B, protoFunc socket.ProtoFunc) {
 				p.Reset()
 				p.HoldBody()
 				if err := c.ReadPacket(p); err != nil {
+					b.Fatal(err)
+				}
+				if !answered {
+					continue
+				}
+				answer.SetSeq(p.Seq())
+				if err := c.WritePacket(answer); err != nil {
 					b.Fatal(err)
 				}
 			}
