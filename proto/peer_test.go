@@ -2,6 +2,7 @@ package proto_test
 
 import (
 	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -65,5 +66,12 @@ func (s *seen) push(t testing.TB, want string) {
 		}
 	case <-time.After(bound):
 		t.Fatalf("%q did not come", want)
+	}
+}
+
+func writeFile(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
