@@ -77,6 +77,7 @@ type Conn struct {
 	conn       net.Conn
 	opt        *Options
 	proto      Proto
+	watcher    FrameWatcher // the Proto, if it is one
 	raw        syscall.RawConn
 	unbuffered bool // the Proto is FastProto on this Conn itself, which keeps no bytes
 
@@ -125,6 +126,7 @@ func (o *Options) NewConn(c net.Conn, protoFunc ...ProtoFunc) *Conn {
 	}
 	s.preload(unread)
 	s.proto = newProto(protoStream{s})
+	s.watcher, _ = s.proto.(FrameWatcher)
 	fast, _ := s.proto.(*FastProto) // on this Conn itself: another stream may buffer
 	s.unbuffered = fast != nil && fast.conn == s
 	return s
@@ -378,7 +380,9 @@ func (c *Conn) queueEncoded(ctx context.Context, p *Packet, how patience) (targe
 		putBuffer(frame)
 		return 0, false, err
 	}
-	target, flush, err = c.out.commit(c, ctx, frame, how)
+	if target, flush, err = c.out.commit(c, ctx, frame, how); err == nil && c.watcher != nil {
+		c.watcher.FrameQueued(p)
+	}
 	return target, c.flushUnless(flush, ctx, how), err
 }
 
@@ -461,6 +465,9 @@ func (c *Conn) stagePacket(ctx context.Context, p *Packet, how patience) (target
 		target, flush, err = c.packAndCommit(p, &a)
 		if err == errNoRoom {
 			continue
+		}
+		if err == nil && c.watcher != nil {
+			c.watcher.FrameQueued(p)
 		}
 		return target, c.flushUnless(flush, ctx, how), err
 	}

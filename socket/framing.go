@@ -43,6 +43,16 @@ func (s protoStream) Answer(p *Packet) error { return s.c.QueuePacketNoWait(p) }
 
 func (s protoStream) RemoteAddr() net.Addr { return s.c.conn.RemoteAddr() }
 
+// FrameWatcher is a Proto that is told when the frame of a packet is queued: what waits
+// for that in Unpack, to return an error that ends the session, would otherwise see the
+// packet packed, and have the frame lost.
+type FrameWatcher interface {
+	Proto
+	// FrameQueued is called after each Pack or AppendFrame whose frame is queued, by
+	// the goroutine that writes. It must not wait.
+	FrameQueued(p *Packet)
+}
+
 // SetFilters gives a packet that is being unpacked the transfer filters with the
 // ids, in the order in which they stand on the wire. A Proto calls it before it reads
 // the rest of the frame: ids that are too many, unknown, twice there or not allowed

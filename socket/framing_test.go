@@ -261,3 +261,43 @@ type packFunc func(p *socket.Packet) error
 func (packFunc) Version() (byte, string)       { return 0, "func" }
 func (f packFunc) Pack(p *socket.Packet) error { return f(p) }
 func (packFunc) Unpack(p *socket.Packet) error { return io.EOF }
+
+// watcher is a FastProto that is told of its frames.
+type watcher struct {
+	*socket.FastProto
+	queued chan uint64
+}
+
+func (w watcher) FrameQueued(p *socket.Packet) { w.queued <- p.Seq() }
+
+// stagedWatcher is the same for one that only packs.
+type stagedWatcher struct {
+	packFunc
+	queued chan uint64
+}
+
+func (w stagedWatcher) FrameQueued(p *socket.Packet) { w.queued <- p.Seq() }
+
+func TestFrameWatcher(t *testing.T) {
+	queued := make(chan uint64, 1)
+	for name, protoFunc := range map[string]socket.ProtoFunc{
+		"appends": func(rw io.ReadWriter) socket.Proto {
+			return watcher{socket.NewFastProto(rw).(*socket.FastProto), queued}
+		},
+		"packs": func(rw io.ReadWriter) socket.Proto {
+			return stagedWatcher{func(p *socket.Packet) error {
+				if len(queued) > 0 {
+					t.Error("told before it is packed")
+				}
+				_, err := p.MarshalBody()
+				return err
+			}, queued}
+		},
+	} {
+		c := newScript().conn(socket.Options{}, protoFunc)
+		noError(t, c.QueuePacket(socket.NewPacket(socket.WithSeq(7))))
+		equal(t, name, <-queued, 7)
+		wantError(t, c.QueuePacket(socket.NewPacket(socket.WithBody(make(chan int)))), socket.ErrPack)
+		equal(t, name+": after a failure", len(queued), 0)
+	}
+}
