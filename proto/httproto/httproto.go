@@ -66,7 +66,7 @@ type proto struct {
 	rw     io.ReadWriter
 	in     lookahead.Reader
 	stream socket.Stream  // what rw is on a Conn, else nil
-	pulls  underway.Pulls // requests of the other side whose responses are not written
+	pulls  underway.Pulls // requests of the other side whose responses are not queued
 
 	// The reader's.
 	head  []byte // of the message being read
@@ -76,12 +76,13 @@ type proto struct {
 	role  role
 	first uint64 // the number of slots[0]
 	slots []slot // of the server: requests without a written response, in order
+	wrote int    // responses that were written and are not queued yet
 	sent  []sent // of the client: requests without a response, in order
 }
 
 var (
-	_ socket.Proto = new(proto)
-	_ io.Closer    = new(proto)
+	_ socket.FrameWatcher = new(proto)
+	_ io.Closer           = new(proto)
 )
 
 // NewProtoFunc returns the ProtoFunc of HTTP/1.1, for both sides.
@@ -121,6 +122,17 @@ func (h *proto) Pack(p *socket.Packet) error {
 		return err
 	}
 	return fmt.Errorf("%w: its type is %d", ErrNotCarried, p.Ptype())
+}
+
+// FrameQueued counts the responses, for the session must not end before they are queued.
+func (h *proto) FrameQueued(*socket.Packet) {
+	h.mu.Lock()
+	n := h.wrote
+	h.wrote = 0
+	h.mu.Unlock()
+	for range n {
+		h.pulls.End()
+	}
 }
 
 // is reports whether this side has the role, which it takes if it has none.

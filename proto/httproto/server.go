@@ -219,6 +219,9 @@ func (h *proto) refuse(_ *socket.Packet, no *refusal, s *slot) error {
 // packResponse writes the response to a request if it is its turn, and those that wait for
 // it. Else it waits itself, and nothing is written.
 func (h *proto) packResponse(p *socket.Packet) error {
+	if h.stream == nil { // nobody else will say so
+		defer h.FrameQueued(p)
+	}
 	h.mu.Lock()
 	at := p.Seq() - h.first
 	if at >= uint64(len(h.slots)) || h.slots[at].done {
@@ -253,7 +256,7 @@ func (h *proto) writeDone() error {
 		h.slots[0] = slot{}
 		h.slots = h.slots[1:]
 		h.first++
-		h.pulls.End()
+		h.wrote++
 		if len(h.slots) == 0 {
 			h.slots = nil
 			return nil

@@ -53,6 +53,7 @@ type proto struct {
 
 var (
 	_ socket.FrameAppender = new(proto)
+	_ socket.FrameWatcher  = new(proto)
 	_ io.Closer            = new(proto)
 )
 
@@ -70,13 +71,15 @@ func (j *proto) Close() error {
 	return nil
 }
 
-// Pack writes the packet's line with one Write.
+// Pack writes the packet's line with one Write. On a Conn, AppendFrame is used instead.
 func (j *proto) Pack(p *socket.Packet) error {
 	line, err := j.AppendFrame(nil, p)
 	if err != nil {
 		return err
 	}
-	_, err = j.rw.Write(line)
+	if _, err = j.rw.Write(line); err == nil {
+		j.FrameQueued(p)
+	}
 	return err
 }
 
@@ -89,10 +92,14 @@ func (j *proto) AppendFrame(dst []byte, p *socket.Packet) ([]byte, error) {
 	if err := p.SetSize(uint32(min(len(b)-len(dst), math.MaxUint32))); err != nil {
 		return dst, err
 	}
+	return b, nil
+}
+
+// FrameQueued counts the replies, for the session must not end before they are queued.
+func (j *proto) FrameQueued(p *socket.Packet) {
 	if p.Ptype() == protometa.Reply {
 		j.pulls.End()
 	}
-	return b, nil
 }
 
 func appendLine(dst []byte, p *socket.Packet) ([]byte, error) {
