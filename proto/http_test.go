@@ -293,8 +293,12 @@ func TestHeaderInjection(t *testing.T) {
 		body   string
 		status int
 	}{
-		{`["X-Good","v"]`, 200}, {`["X","1\r\nSet-Cookie: a=b"]`, 500}, {`["X\r\nSet-Cookie","a"]`, 500},
-		{`["Content-Length","0"]`, 500}, {`["Connection","close"]`, 500}, {`["X","\u0000"]`, 500},
+		{`["X-Good","v"]`, 200},
+		{`["X","1\r\nSet-Cookie: a=b"]`, 500},
+		{`["X\r\nSet-Cookie","a"]`, 500},
+		{`["Content-Length","0"]`, 500},
+		{`["Connection","close"]`, 500},
+		{`["X","\u0000"]`, 500},
 	} {
 		resp, err := client.Post(url+"/meta", "application/json", strings.NewReader(c.body))
 		if err != nil {
