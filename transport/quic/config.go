@@ -32,8 +32,8 @@ type Config struct {
 	// beyond is refused. From an eighth of it on, clients have to prove their address
 	// first, which costs them a round trip.
 	MaxOpening int
-	// MaxOpeningPerIP is the same for the connections of one IP address; 0 is 64,
-	// negative is no bound.
+	// MaxOpeningPerIP is the same for the connections of one IP address, of which each
+	// counts after 250 ms; 0 is 64, negative is no bound.
 	MaxOpeningPerIP int
 	// MaxWindow is how many bytes of a connection may wait to be read; 0 is 4 MiB. The
 	// other side may send no more. It begins with 256 KiB and grows as they are read.
