@@ -1,0 +1,87 @@
+package thriftproto
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"reflect"
+
+	"github.com/apache/thrift/lib/go/thrift"
+	"github.com/henrylee2cn/teleport/codec"
+)
+
+const (
+	// NAME_THRIFT is the name of the codec for structs of thrift.
+	NAME_THRIFT = "thrift"
+	// ID_THRIFT is the id of the codec for structs of thrift.
+	ID_THRIFT = 't'
+)
+
+// ThriftCodec is the codec for structs of Apache Thrift: what the thrift compiler
+// generates, in the binary protocol. It has no state. Importing this package registers
+// it, also for packets of another format.
+type ThriftCodec struct{}
+
+var (
+	_ codec.Appender = ThriftCodec{}
+	_ codec.Copier   = ThriftCodec{}
+)
+
+func init() { codec.Reg(ThriftCodec{}) }
+
+// Id returns ID_THRIFT.
+func (ThriftCodec) Id() byte { return ID_THRIFT }
+
+// Name returns NAME_THRIFT.
+func (ThriftCodec) Name() string { return NAME_THRIFT }
+
+// CopiesData returns true.
+func (ThriftCodec) CopiesData() bool { return true }
+
+// Marshal returns the bytes of v, a thrift.TStruct, and none for nil.
+func (c ThriftCodec) Marshal(v interface{}) ([]byte, error) { return c.MarshalAppend(nil, v) }
+
+// MarshalAppend appends what Marshal returns to dst.
+func (ThriftCodec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
+	if isNil(v) {
+		return dst, nil
+	}
+	s, ok := v.(thrift.TStruct)
+	if !ok {
+		return dst, fmt.Errorf("codec: thrift: marshal %T: it is no thrift.TStruct", v)
+	}
+	// A TMemoryBuffer is a bytes.Buffer, which appends to what it is given.
+	to := &thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(dst)}
+	if err := s.Write(context.Background(), thrift.NewTBinaryProtocolConf(to, nil)); err != nil {
+		return dst, fmt.Errorf("codec: thrift: marshal %T: %w", v, err)
+	}
+	return to.Bytes(), nil
+}
+
+// Unmarshal reads v, a thrift.TStruct that is not nil, from all of data. Fields that
+// data does not mention keep their value, unless they are required. Data of no bytes
+// changes nothing, and v == nil drops data.
+func (ThriftCodec) Unmarshal(data []byte, v interface{}) error {
+	if v == nil || len(data) == 0 {
+		return nil
+	}
+	s, ok := v.(thrift.TStruct)
+	if !ok || isNil(v) {
+		return fmt.Errorf("codec: thrift: unmarshal into %T: it is no thrift.TStruct", v)
+	}
+	from := &thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(data)}
+	limits := &thrift.TConfiguration{MaxMessageSize: int32(min(len(data), math.MaxInt32))}
+	if err := s.Read(context.Background(), thrift.NewTBinaryProtocolConf(from, limits)); err != nil {
+		return fmt.Errorf("codec: thrift: unmarshal into %T: %w", v, err)
+	}
+	if n := from.Len(); n > 0 {
+		return fmt.Errorf("codec: thrift: unmarshal into %T: %d bytes are left", v, n)
+	}
+	return nil
+}
+
+func isNil(v interface{}) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}
