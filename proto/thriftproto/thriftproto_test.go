@@ -86,6 +86,12 @@ var vectors = []vector{
 			" 80010001 000000062f613f623d63 00000001" + " 0b 0001 00000001 35 00",
 	},
 	{
+		"the example of doc/thriftproto.md", headers, packet(1, 1, "/a?b=c", 'j', 5, "k", "v"),
+		"0000003d 0fff0000 00000001 0006" +
+			" 00 00 01 02 0a 582d54702d436f646563 03 313036 01 6b 01 76 00" +
+			" 80010001 000000062f613f623d63 00000001" + " 0b 0001 00000001 35 00",
+	},
+	{
 		"reply with an error and a body, header", headers, packet(2, 1, "f", 's', "x", "X-Reply-Error", oops),
 		"0000007a 0fff0000 00000001 0012" +
 			" 00 00 01 02 0a 582d54702d436f646563 03 313135" +
@@ -155,7 +161,7 @@ func TestSplitsAndTruncations(t *testing.T) {
 		" 0f 0003 0c 00000002 0a0001 0102030405060708 00 00" + // list<struct>
 		" 10 0004 00112233445566778899aabbccddeeff 04 0005 3ff0000000000000 06 0006 0001 03 0007 ff 00")
 	for name, frames := range map[string][]byte{
-		"header":   prototest.Pack(t, headers, vectors[2].packet, vectors[6].packet, vectors[7].packet, vectors[8].packet, gzip, packet(2, 1, "", 't', deep)),
+		"header":   prototest.Pack(t, headers, vectors[2].packet, vectors[6].packet, vectors[8].packet, vectors[9].packet, gzip, packet(2, 1, "", 't', deep)),
 		"framed":   prototest.Pack(t, framed, vectors[1].packet, vectors[4].packet, vectors[5].packet, packet(2, 1, "", 't', deep)),
 		"unframed": prototest.Pack(t, unframed, vectors[0].packet, vectors[3].packet, packet(2, 1, "", 't', deep)),
 	} {
