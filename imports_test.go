@@ -33,10 +33,9 @@ var layers = map[string][]string{
 
 	"internal/filtertest": {"xfer"},
 	"internal/formats":    {""},
+	"internal/protometa":  {"utils"},
+	"internal/prototest":  {"utils", "codec", "xfer", "socket"},
 	"internal/soak":       {"", "tptest/relay"},
-	"internal/protometa": {"utils"},
-	"internal/prototest": {"utils", "codec", "xfer", "socket"},
-	"internal/soak":      {"", "tptest/relay"},
 
 	"":          {"utils", "codec", "xfer", "socket", "transport"},
 	"tptest":    {"", "socket"},
