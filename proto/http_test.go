@@ -312,7 +312,7 @@ func TestHeaderInjection(t *testing.T) {
 	}
 }
 
-// Large requests that are refused are told why, though the client goes on sending.
+// A large request that is refused is told why, though much of it was not read.
 func TestRefusedWhileSending(t *testing.T) {
 	server, _ := newPeer(tp.PeerConfig{PacketSizeLimit: 1 << 20})
 	addr := tptest.Serve(t, server, httproto.NewProtoFunc())
@@ -322,18 +322,21 @@ func TestRefusedWhileSending(t *testing.T) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(bound))
-	_, _ = io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n")
-	for range 20 {
-		if _, err := conn.Write(make([]byte, 50_000)); err != nil {
-			break
-		}
+	// At once: a write that fails would take the reset off the conn.
+	_, err = conn.Write(append([]byte("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n"), make([]byte, 200_000)...))
+	if err != nil {
+		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if b, err := io.ReadAll(resp.Body); resp.StatusCode != 413 || err != nil || !bytes.Contains(b, []byte("PacketSizeLimit")) {
 		t.Errorf("got %s %s, %v", resp.Status, b, err)
+	}
+	if _, err := r.ReadByte(); err != io.EOF { // a reset may have cost the response
+		t.Errorf("the connection ended with %v", err)
 	}
 }

@@ -178,6 +178,7 @@ func TestRefusals(t *testing.T) {
 		{"chunk size", head + "Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n", 400},
 		{"no chunk size", head + "Transfer-Encoding: chunked\r\n\r\n;a\r\n0\r\n\r\n", 400},
 		{"chunk without end", head + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400},
+		{"chunk with another end", head + "Transfer-Encoding: chunked\r\n\r\n1\r\naXX0\r\n\r\n", 400},
 		{"chunk with bare LF", head + "Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400},
 		{"long chunk extension", head + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 300) + "\r\na\r\n0\r\n\r\n", 400},
 		{"bad trailer", head + "Transfer-Encoding: chunked\r\n\r\n0\r\n x\r\n\r\n", 400},
