@@ -1,0 +1,129 @@
+package overload
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+// bucket is a rate with what it has done.
+type bucket struct {
+	pattern string // "" is that of all
+	limiter *rate.Limiter
+
+	passed, refused atomic.Uint64
+}
+
+// take takes a token, if there is one.
+func (b *bucket) take() bool {
+	if b.limiter.Allow() {
+		b.passed.Add(1)
+		return true
+	}
+	b.refused.Add(1)
+	return false
+}
+
+// table is the buckets of Limits. It is not changed: other Limits have another one.
+type table struct {
+	limits Limits
+	all    *bucket
+	exact  map[string]*bucket
+	below  []*bucket // the longest pattern first
+}
+
+// tableOf returns the table of limits. Buckets that old has too go on, so that a
+// change gives nobody tokens.
+func tableOf(limits Limits, old *table) *table {
+	t := &table{limits: limits.clone(), exact: make(map[string]*bucket)}
+	t.all = old.bucket("").set(limits.Rate)
+	for pattern, r := range limits.Routes {
+		b := old.bucket(pattern).set(r)
+		if strings.HasSuffix(pattern, "/*") {
+			t.below = append(t.below, b)
+		} else {
+			t.exact[pattern] = b
+		}
+	}
+	slices.SortFunc(t.below, func(a, b *bucket) int { return cmp.Compare(len(b.pattern), len(a.pattern)) })
+	return t
+}
+
+// bucket returns the one of a pattern, or one that is full.
+func (t *table) bucket(pattern string) *bucket {
+	if t != nil {
+		for _, b := range t.buckets() {
+			if b.pattern == pattern {
+				return b
+			}
+		}
+	}
+	return &bucket{pattern: pattern}
+}
+
+func (b *bucket) set(r Rate) *bucket {
+	if b.limiter == nil {
+		b.limiter = rate.NewLimiter(r.limit(), r.burst())
+		return b
+	}
+	b.limiter.SetLimit(r.limit())
+	b.limiter.SetBurst(r.burst())
+	return b
+}
+
+// buckets returns all, that of all routes first.
+func (t *table) buckets() []*bucket {
+	list := []*bucket{t.all}
+	for _, b := range t.exact {
+		list = append(list, b)
+	}
+	return append(list, t.below...)
+}
+
+// route returns the bucket of a path, or nil.
+func (t *table) route(uri string) *bucket {
+	if len(t.limits.Routes) == 0 {
+		return nil
+	}
+	path := pathOf(uri)
+	if b := t.exact[path]; b != nil {
+		return b
+	}
+	for _, b := range t.below {
+		if strings.HasPrefix(path, b.pattern[:len(b.pattern)-len("*")]) {
+			return b
+		}
+	}
+	return nil
+}
+
+// take takes a token of the route and one of all. It returns the bucket that has
+// none, or nil. The route's comes first: a caller who floods one route shall not use
+// up what the others have.
+func (t *table) take(uri string) (empty *bucket) {
+	if b := t.route(uri); b != nil && !b.take() {
+		return b
+	}
+	if !t.all.take() {
+		return t.all
+	}
+	return nil
+}
+
+// pathOf returns the path of a URI as the router sees it, so that "/h%6Fme" has the
+// limit of "/home". One that cannot be parsed has no handler.
+func pathOf(uri string) string {
+	path, _, _ := strings.Cut(uri, "?")
+	if strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%#") {
+		return path
+	}
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
