@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,7 @@ type PullCmd struct {
 type pullMore struct {
 	ctx     context.Context // of WithContext, if DefaultPullTimeout bounds it
 	printed printedBodies   // if the log prints them
+	done    []func(*Rerror) // of OnDone
 }
 
 func (c *PullCmd) needMore() *pullMore {
@@ -121,6 +123,7 @@ func (c *PullCmd) again() bool {
 		c.link.refuse() // nobody else need try it
 	}
 	c.maybe = c.maybe || c.rerr.MaybeSent()
+	c.tellDone(c.rerr)
 	c.rerr, c.unlinked = nil, false
 	return true
 }
@@ -306,6 +309,7 @@ func (c *PullCmd) launch() (launched bool) {
 
 // withdraw sees to it that nobody else has to do with a pull whose goroutine ends.
 func (c *PullCmd) withdraw() {
+	defer c.tellDone(hookGone("a hook or the codec of the args"))
 	switch {
 	case c.link.pending.abandon(c.seq) == c:
 		c.link.settle()
@@ -383,6 +387,7 @@ func (c *PullCmd) run() {
 	defer func() {
 		if !completed {
 			c.rerr = hookGone("a hook or the codec of the reply")
+			c.tellDone(c.rerr)
 		}
 		c.deliver()
 	}()
@@ -416,6 +421,24 @@ func (c *PullCmd) deliver() {
 
 // complete decodes the reply, in the goroutine that waits for it.
 func (c *PullCmd) complete() {
+	if c.more != nil && len(c.more.done) > 0 {
+		returned := false
+		defer func() {
+			rerr := c.rerr
+			if !returned {
+				rerr = hookGone("a hook or the codec of the reply")
+			}
+			c.tellDone(rerr)
+		}()
+		c.completeUntold()
+		returned = true
+		return
+	}
+	c.completeUntold()
+}
+
+// completeUntold is complete without telling those of OnDone.
+func (c *PullCmd) completeUntold() {
 	if c.replied {
 		c.readReply()
 	}
@@ -462,6 +485,34 @@ func (c *PullCmd) readReply() {
 	}
 	if veto := c.plugins().PostReadReplyBody(c); veto != nil {
 		c.rerr = veto
+	}
+}
+
+// OnDone has fn called once, with what Rerror returns, when the pull is over, whatever
+// came of it: a reply, an error, a veto, a deadline, a connection that was lost. It is
+// for PreWritePull hooks, whose WriteCtx is the PullCmd, and must be called in them:
+//
+//	func (p *plugin) PreWritePull(ctx tp.WriteCtx) *tp.Rerror {
+//		ctx.(*tp.PullCmd).OnDone(func(rerr *tp.Rerror) { ... })
+//
+// A pull that is sent again, on the next connection of its session, is over on the one
+// before, and the hooks run again. Fn runs before Pull returns or GoPull sends the
+// PullCmd on done, in the goroutine of Pull or one of the peer's; of several, the last
+// runs first.
+func (c *PullCmd) OnDone(fn func(rerr *Rerror)) {
+	more := c.needMore()
+	more.done = append(more.done, fn)
+}
+
+// tellDone calls those of OnDone.
+func (c *PullCmd) tellDone(rerr *Rerror) {
+	if c.more == nil {
+		return
+	}
+	done := c.more.done
+	c.more.done = nil
+	for _, fn := range slices.Backward(done) {
+		c.sess.peer.safely(func() { fn(rerr) }).run()
 	}
 }
 
