@@ -136,6 +136,45 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// parrot refuses with the token in the text, as a server of another make may.
+type parrot struct{}
+
+func (parrot) Name() string { return "parrot" }
+
+func (parrot) PostAccept(sess tp.PreSession) *tp.Rerror {
+	in, token := socket.NewPacket(), new([]byte)
+	in.SetBody(token)
+	if err := sess.Receive(in); err != nil {
+		return tp.ToRerror(err)
+	}
+	out := socket.NewPacket(socket.WithPtype(tp.TypeReply), socket.WithUri(in.Uri()))
+	tp.NewRerror(tp.CodeUnauthorized, "no "+string(*token), "not "+string(*token)).SetToMeta(out.Meta())
+	_ = sess.Send(out)
+	return tp.NewRerror(tp.CodeUnauthorized, "refused")
+}
+
+// Nor has the error of Dial the token, whatever the server says.
+func TestRefusedByParrot(t *testing.T) {
+	addr := tptest.Serve(t, newPeer(t, io.Discard, tp.PeerConfig{}, parrot{}))
+	_, rerr := newPeer(t, io.Discard, tp.PeerConfig{}, shows(wrong)).Dial(addr)
+	wantCode(t, rerr, tp.CodeUnauthorized, "not [token]")
+	if strings.Contains(rerr.String(), wrong) {
+		t.Errorf("the error has the token: %v", rerr)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	principals := map[string]any{"a": 1, "b": 2, "c": 3, "aa": 4}
+	check := auth.Tokens(principals)
+	delete(principals, "c") // it is copied
+	for token, want := range map[string]any{"a": 1, "b": 2, "c": 3, "aa": 4, "": nil, "d": nil, "aaa": nil} {
+		got, rerr := check(t.Context(), token, nil)
+		if got != want || (want == nil) != (rerr != nil) {
+			t.Errorf("%q: got %v, %v, want %v", token, got, rerr, want)
+		}
+	}
+}
+
 func TestCheckPanics(t *testing.T) {
 	var book logBook
 	server := newPeer(t, &book, tp.PeerConfig{}, auth.NewServer(auth.ServerConfig{

@@ -24,7 +24,7 @@ const patience = 20 * time.Second
 // never is a rate at which no token comes while a test runs.
 func never(burst int) overload.Rate { return overload.Rate{PerSecond: 1e-6, Burst: burst} }
 
-// newPeer returns a peer with "/a/x", "/a/b/x" and "/c" for pulls and pushes, all of
+// newPeer returns a peer with "/a/x", "/a/b/x", "/a/b/y" and "/c" for pulls and pushes, all of
 // which count in handled.
 func newPeer(t testing.TB, handled *atomic.Int64, plugins ...tp.Plugin) *tp.Peer {
 	t.Helper()
@@ -34,7 +34,7 @@ func newPeer(t testing.TB, handled *atomic.Int64, plugins ...tp.Plugin) *tp.Peer
 	}
 	p := tp.NewPeer(&tp.PeerConfig{Logger: log}, plugins...)
 	t.Cleanup(func() { _ = p.Close() })
-	for _, name := range []string{"a/x", "a/b/x", "c"} {
+	for _, name := range []string{"a/x", "a/b/x", "a/b/y", "c"} {
 		tp.RegPull(p.PullRouter, name, func(tp.PullCtx, *struct{}) (bool, *tp.Rerror) {
 			handled.Add(1)
 			return true, nil
@@ -82,7 +82,7 @@ func passed(t testing.TB, sess tp.Session, uri string, n int) (ok int) {
 func TestRates(t *testing.T) {
 	var handled atomic.Int64
 	limits := overload.New(overload.Limits{
-		Rate: never(12),
+		Rate: never(15),
 		Routes: map[string]overload.Rate{
 			"/a/*":   never(5),
 			"/a/b/*": never(3),
@@ -92,32 +92,32 @@ func TestRates(t *testing.T) {
 	addr := tptest.Serve(t, newPeer(t, &handled, limits))
 	one, other := dial(t, addr), dial(t, addr)
 	for _, c := range []struct {
-		sess     tp.Session
-		uri      string
-		n, want  int
-		routeHas uint64
+		sess    tp.Session
+		uri     string
+		n, want int
 	}{
-		{one, "/a/x", 3, 3, 3},
-		{other, "/a/x?y=1", 3, 2, 5}, // the limit is that of all sessions
-		{one, "/%61/x", 3, 0, 5},     // and of all that the router takes for the path
-		{one, "/a/b/x", 4, 4, 4},
-		{one, "/c", 10, 3, 0}, // what the limit of all has left: 12 - 5 - 4
-		{other, "/c", 1, 0, 0},
-		{other, "/a/b/x", 1, 0, 5},
+		{one, "/a/x", 3, 3},
+		{other, "/a/x?y=1", 3, 2}, // the limit is that of all sessions
+		{one, "/%61/x", 3, 0},     // and of all that the router takes for the path
+		{one, "/a/b/x?y=1", 4, 4},
+		{one, "/a/b/y", 4, 3}, // the longest pattern
+		{one, "/c", 10, 3},    // what the limit of all has left: 15 - 5 - 4 - 3
+		{other, "/c", 1, 0},
+		{other, "/a/b/x", 1, 0},
 	} {
 		if got := passed(t, c.sess, c.uri, c.n); got != c.want {
 			t.Errorf("%d of %d pulls of %s have passed, want %d", got, c.n, c.uri, c.want)
 		}
 	}
-	if n := handled.Load(); n != 12 {
-		t.Errorf("%d handlers ran, want 12", n)
+	if n := handled.Load(); n != 15 {
+		t.Errorf("%d handlers ran, want 15", n)
 	}
 	got := limits.Counters()
 	want := overload.Counters{
 		Conns: 2,
-		All:   overload.Counts{Passed: 12, Refused: 9},
+		All:   overload.Counts{Passed: 15, Refused: 9},
 		Routes: map[string]overload.Counts{
-			"/a/*": {Passed: 5, Refused: 4}, "/a/b/*": {}, "/a/b/x": {Passed: 5},
+			"/a/*": {Passed: 5, Refused: 4}, "/a/b/*": {Passed: 3, Refused: 1}, "/a/b/x": {Passed: 5},
 		},
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -169,6 +169,10 @@ func TestSetLimits(t *testing.T) {
 	set(overload.Limits{Routes: map[string]overload.Rate{"/c": never(9)}})
 	if got := passed(t, sess, "/c", 10); got != 0 {
 		t.Errorf("%d pulls have passed after a change, want none", got)
+	}
+	set(overload.Limits{Routes: map[string]overload.Rate{"/c": {PerSecond: 1e6, Burst: 9}}})
+	if got := passed(t, sess, "/c", 10); got == 0 {
+		t.Error("no pull has passed at a rate of a million")
 	}
 	set(overload.Limits{})
 	if got := passed(t, sess, "/c", 10); got != 10 {
