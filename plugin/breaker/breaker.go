@@ -71,7 +71,7 @@ type breaker struct {
 func New(cfg Config) *Plugin {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
-		panic("breaker: New: " + err.Error())
+		panic(err.Error())
 	}
 	return &Plugin{cfg: cfg, breakers: make(map[string]*breaker)}
 }

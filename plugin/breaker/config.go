@@ -51,7 +51,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.FailureRate = 0.5
 	}
 	if !(0 < c.FailureRate && c.FailureRate <= 1) {
-		return c, fmt.Errorf("Config.FailureRate is %v: it is a share, more than 0 and at most 1", c.FailureRate)
+		return c, fmt.Errorf("breaker: Config.FailureRate is %v: it is a share, more than 0 and at most 1", c.FailureRate)
 	}
 	for _, f := range []struct {
 		name  string
@@ -62,7 +62,7 @@ func (c Config) withDefaults() (Config, error) {
 			*f.n = f.usual
 		}
 		if *f.n < 0 || *f.n > 1<<30 {
-			return c, fmt.Errorf("Config.%s is %d: use 0 for the default", f.name, *f.n)
+			return c, fmt.Errorf("breaker: Config.%s is %d: use 0 for the default", f.name, *f.n)
 		}
 	}
 	for _, f := range []struct {
@@ -74,7 +74,7 @@ func (c Config) withDefaults() (Config, error) {
 			*f.d = f.usual
 		}
 		if *f.d < time.Millisecond {
-			return c, fmt.Errorf("Config.%s is %v: it must be at least 1 ms", f.name, *f.d)
+			return c, fmt.Errorf("breaker: Config.%s is %v: it must be at least 1 ms", f.name, *f.d)
 		}
 	}
 	return c, nil

@@ -323,7 +323,10 @@ func TestPongTakesOldHeartbeats(t *testing.T) {
 		query, body string
 		code        int32
 	}{
-		{"?hb_=3", "", 0}, {"?hb_=3", "null", 0}, {"?hb_=0", "", 0}, {"", "", 0},
+		{"?hb_=3", "", 0},
+		{"?hb_=3", "null", 0},
+		{"?hb_=0", "", 0},
+		{"", "", 0},
 		{"?hb_=-1", "", tp.CodeBadPacket},
 		{"?hb_=x", "", tp.CodeBadPacket},
 		{"?hb_=3601", "", tp.CodeBadPacket},

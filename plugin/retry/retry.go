@@ -48,7 +48,7 @@ type Retrier struct {
 // New returns a Retrier. It panics if the config cannot work, and names the field.
 func New(cfg Config) *Retrier {
 	if err := cfg.setDefaults(); err != nil {
-		panic("retry: New: " + err.Error())
+		panic(err.Error())
 	}
 	return &Retrier{cfg: cfg, tokens: float64(cfg.Burst)}
 }
@@ -64,17 +64,17 @@ func (c *Config) setDefaults() error {
 	}
 	switch {
 	case c.Attempts < 0:
-		return fmt.Errorf("Config.Attempts is %d: 1 repeats nothing", c.Attempts)
+		return fmt.Errorf("retry: Config.Attempts is %d: 1 repeats nothing", c.Attempts)
 	case c.MinPause < 0:
-		return fmt.Errorf("Config.MinPause is %v: use 0 for the default", c.MinPause)
+		return fmt.Errorf("retry: Config.MinPause is %v: use 0 for the default", c.MinPause)
 	case c.MaxPause < c.MinPause:
-		return fmt.Errorf("Config.MaxPause is %v, which is less than MinPause, %v", c.MaxPause, c.MinPause)
+		return fmt.Errorf("retry: Config.MaxPause is %v, which is less than MinPause, %v", c.MaxPause, c.MinPause)
 	case c.AttemptTimeout < 0:
-		return fmt.Errorf("Config.AttemptTimeout is %v: use 0 for none", c.AttemptTimeout)
+		return fmt.Errorf("retry: Config.AttemptTimeout is %v: use 0 for none", c.AttemptTimeout)
 	case !(c.Share > 0):
-		return fmt.Errorf("Config.Share is %v: use 0 for the default", c.Share)
+		return fmt.Errorf("retry: Config.Share is %v: use 0 for the default", c.Share)
 	case c.Burst < 0:
-		return fmt.Errorf("Config.Burst is %d: use 0 for the default", c.Burst)
+		return fmt.Errorf("retry: Config.Burst is %d: use 0 for the default", c.Burst)
 	}
 	return nil
 }
