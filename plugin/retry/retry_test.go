@@ -222,7 +222,7 @@ func TestAttemptTimeout(t *testing.T) {
 // A caller who gives up, and a session that is closed, end the pause.
 func TestPauseEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *backend, sess tp.Session) {
-		retrier := retry.New(retry.Config{MinPause: time.Hour, MaxPause: time.Hour})
+		retrier := retry.New(retry.Config{MinPause: time.Hour, MaxPause: time.Hour, Burst: 1})
 		for _, end := range []func(cancel func()){
 			func(cancel func()) { cancel() },
 			func(func()) { _ = sess.Close() },
@@ -239,6 +239,9 @@ func TestPauseEnds(t *testing.T) {
 		}
 		if retrier.Repeated() != 0 {
 			t.Errorf("%d repetitions are counted", retrier.Repeated())
+		}
+		if retrier.Spent() != 0 {
+			t.Error("a repetition that did not come about has taken off the budget")
 		}
 		start := time.Now()
 		if rerr := retrier.Pull(sess, "/x", 1, nil).Rerror(); code(rerr) != tp.CodeConnClosed || time.Since(start) > time.Minute {
