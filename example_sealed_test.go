@@ -34,17 +34,18 @@ func (s sealedPlugin) check(ctx tp.ReadCtx) *tp.Rerror {
 	return nil
 }
 
-// Packets are compressed, then sealed; what is not sealed is refused.
-func Example_sealed() {
+func init() {
 	key := make([]byte, 32) // a program reads it from where it keeps secrets
 	rand.Read(key)
 	filter, err := aesgcm.New(&aesgcm.Config{Keys: map[uint32][]byte{1: key}, Current: 1})
 	if err != nil {
-		fmt.Println(err)
-		return
+		tp.Panicf("%v", err)
 	}
 	xfer.Reg(filter)
+}
 
+// Packets are compressed, then sealed; what is not sealed is refused.
+func Example_sealed() {
 	quiet, _ := tp.NewLogger(nil, "OFF")
 	server := tp.NewPeer(&tp.PeerConfig{Logger: quiet}, sealedPlugin(aesgcm.ID))
 	defer server.Close()

@@ -133,10 +133,13 @@ func TestOthersCannotRead(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %v", tt.name, got, err, tt.want)
 		}
 	}
-	same := newFilter(t, &aesgcm.Config{Keys: map[uint32][]byte{1: keyOf('k', 32), 2: keyOf('k', 32)}, Current: 1, AssociatedData: []byte("orders")})
-	packed[3] = 2
-	if got, err := same.OnUnpack(packed); got != nil || !errors.Is(err, aesgcm.ErrForged) {
-		t.Errorf("the id of the key changed: got %q, %v", got, err)
+	for _, ad := range []string{"", "orders"} {
+		same := newFilter(t, &aesgcm.Config{Keys: map[uint32][]byte{1: keyOf('k', 32), 2: keyOf('k', 32)}, Current: 1, AssociatedData: []byte(ad)})
+		packed := filtertest.Pack(t, same, []byte("content"))
+		packed[3] = 2
+		if got, err := same.OnUnpack(packed); got != nil || !errors.Is(err, aesgcm.ErrForged) {
+			t.Errorf("the id of the key changed, with %q: got %q, %v", ad, got, err)
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func (repeating) OnPack(src []byte) ([]byte, error)   { return src[:len(src)/4],
 func (repeating) OnUnpack(src []byte) ([]byte, error) { return bytes.Repeat(src, 4), nil }
 
 func TestLimitOfOthers(t *testing.T) {
-	xfer.Reg(repeating{})
+	xfer.Replace(repeating{}) // a test may run more than once
 	f := newFilter(t, &ifsmaller.Config{Id: 'Q', Filter: 'R', MinSize: -1})
 	packed := filtertest.Pack(t, f, make([]byte, 400))
 	if got, err := f.OnUnpackLimit(packed, 400); err != nil || len(got) != 400 {

@@ -51,7 +51,7 @@ type another struct{ md5.Filter }
 func (another) Id() byte { return 5 }
 
 func TestAnotherID(t *testing.T) {
-	xfer.Reg(another{})
+	xfer.Replace(another{}) // a test may run more than once
 	var pipe xfer.XferPipe
 	if err := pipe.Append(5); err != nil {
 		t.Fatal(err)

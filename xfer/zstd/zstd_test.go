@@ -190,6 +190,7 @@ func TestLies(t *testing.T) {
 	good := filtertest.Pack(t, f, []byte("good"))
 	for name, data := range map[string][]byte{
 		"a frame to skip":          skip,
+		"a block to skip":          {0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 0, 0},
 		"a frame to skip in front": append(bytes.Clone(skip), good...),
 		"a frame to skip behind":   append(bytes.Clone(good), skip...),
 		"a dictionary":             {0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x58, 7, 1, 0, 0},
