@@ -30,6 +30,7 @@ type pullEnds struct {
 	// Protected by the link's mu.
 	running map[uint64]*pullEnd // those whose handlers have asked for a context
 	early   []uint64            // CANCELs that came before the handler asked, the last maxEarly
+	unsaid  []uint64            // CANCELs of this side that wait until the other is known to understand them
 }
 
 // pullEnds returns what is known of the pulls that may end early.
@@ -233,11 +234,42 @@ func (e *pullEnds) forgetEarly(seq uint64) bool {
 	return false
 }
 
-// sendCancel tells the other side, if it understands that, that nobody waits for
-// the reply to a pull any more. It never waits.
+// maxUnsaid is how many CANCELs wait at most: the other side says within a round trip
+// of the first packet whether it understands them.
+const maxUnsaid = 64
+
+// sendCancel tells the other side, as soon as it is known to understand that, that
+// nobody waits for the reply to a pull any more. It never waits.
 func (l *link) sendCancel(seq uint64) {
-	if !l.caps.known() {
+	if l.caps.known() || !l.cancelLater(seq) {
+		l.sendControl(TypeCancel, seq)
+	}
+}
+
+// cancelLater leaves a CANCEL to sendUnsaid, unless the other side is known meanwhile.
+func (l *link) cancelLater(seq uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.caps.known() {
+		return false
+	}
+	if e := l.pullEnds(); len(e.unsaid) < maxUnsaid {
+		e.unsaid = append(e.unsaid, seq)
+	}
+	return true
+}
+
+// sendUnsaid sends the CANCELs that have waited. It is the reader's.
+func (l *link) sendUnsaid() {
+	e := l.ends.Load()
+	if e == nil {
 		return
 	}
-	l.sendControl(TypeCancel, seq)
+	l.mu.Lock()
+	unsaid := e.unsaid
+	e.unsaid = nil
+	l.mu.Unlock()
+	for _, seq := range unsaid {
+		l.queueControl(TypeCancel, seq)
+	}
 }

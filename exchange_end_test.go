@@ -274,6 +274,34 @@ func TestNoControlTypesFor2017(t *testing.T) {
 	}
 }
 
+// A pull that is given up before the other side has said anything is cancelled when it
+// has, and not if it turns out to know no CANCEL.
+func TestCancelWithinTheFirstRoundTrip(t *testing.T) {
+	for _, knows := range []bool{true, false} {
+		sess, w := dialedWire(t, newPeer(t, tp.PeerConfig{}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan *tp.PullCmd, 1)
+		sess.GoPull("/wait", nil, nil, done, tp.WithContext(ctx))
+		pull := w.next()
+		cancel()
+		wantCode(t, receive(t, done).Rerror(), tp.CodeCanceled, "")
+		if knows {
+			w.send(frame{ptype: tp.TypePing})
+		} else {
+			w.send(frame{ptype: tp.TypePush, uri: "/x"})
+		}
+		noRerror(t, sess.Push("/last", nil))
+		for last, cancelled := false, !knows; !last || !cancelled; {
+			f := w.next()
+			last = last || f.uri == "/last"
+			cancelled = cancelled || f.ptype == tp.TypeCancel && f.seq == pull.seq
+			if f.ptype > tp.TypePush && !knows {
+				t.Errorf("a packet of type %d", f.ptype)
+			}
+		}
+	}
+}
+
 // Deadlines, cancels and goodbyes go over any Proto: a type is a field of a packet.
 func TestControlOverAnyProto(t *testing.T) {
 	srv := newPeer(t, tp.PeerConfig{})

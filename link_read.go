@@ -198,6 +198,7 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 		if l.caps.silent() {
 			l.queueControl(TypePing, 0)
 		}
+		l.sendUnsaid()
 	}
 	switch p.Ptype() {
 	case TypePull:

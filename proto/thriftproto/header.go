@@ -65,6 +65,9 @@ func appendHeader(b []byte, p *socket.Packet, wrapped bool) ([]byte, error) {
 	begin := len(b)
 	b = append(b, 0, 0, protocolBinary, 0)
 	filters := p.Filters()
+	if !wrapped { // an error goes through none
+		filters = nil
+	}
 	pairs := uint64(0)
 	for _, has := range []bool{wrapped, len(filters) > 0, hasOwnType(p), p.Seq() > math.MaxUint32} {
 		if has {

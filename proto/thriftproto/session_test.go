@@ -284,9 +284,11 @@ func TestConversation(t *testing.T) {
 			}
 		}
 		for _, code := range []int32{1, 7, 10, 404, 1001, -5} {
-			_, rerr := tp.Pull[addResult](s, "/fail", &addArgs{A: code}, tp.WithBodyCodec('t'))
-			if want := tp.NewRerror(code, "no", "because"); rerr == nil || *rerr != *want {
-				t.Errorf("error: %v, want %v", rerr, want)
+			for _, filters := range [][]byte{nil, {'g'}} {
+				_, rerr := tp.Pull[addResult](s, "/fail", &addArgs{A: code}, tp.WithBodyCodec('t'), tp.WithXferPipe(filters...))
+				if want := tp.NewRerror(code, "no", "because"); rerr == nil || *rerr != *want {
+					t.Errorf("error, filters %q: %v, want %v", filters, rerr, want)
+				}
 			}
 		}
 		if rerr := s.Push("/note", &textArgs{"hello"}, tp.WithBodyCodec('t')); rerr != nil {
