@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+
+	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/utils"
+)
+
+// Keys of meta data: see the package comment.
+const (
+	// MetaVia has the ids of the proxies that a pull or push came through, the first
+	// one first, with commas between them.
+	MetaVia = "X-Proxy-Via"
+	// MetaClient says from which client a pull or push came to a backend, and to which
+	// client one of a backend goes. The value has a meaning for the proxies only.
+	MetaClient = "X-Proxy-Client"
+	// MetaRealIP is the IP address of the client.
+	MetaRealIP = "X-Real-IP"
+	// MetaError is in a reply whose error a proxy made, and is the id of that one.
+	MetaError = "X-Proxy-Error"
+)
+
+// copyMeta returns a copy of meta data, without what belongs to one connection or what
+// each proxy sets by itself.
+func copyMeta(from *utils.Args, without ...string) *utils.Args {
+	to := new(utils.Args)
+	from.CopyTo(to)
+	for _, key := range append(without, tp.MetaCapsKey, tp.MetaTimeoutKey, tp.MetaRerrorKey) {
+		to.Del(key)
+	}
+	return to
+}
+
+// addVia adds this proxy to those that the packet came through, or tells that it went
+// in a circle.
+func (p *Proxy) addVia(meta *utils.Args) *tp.Rerror {
+	via := string(meta.Peek(MetaVia))
+	for hops, rest := 1, via; rest != ""; hops++ {
+		var id string
+		id, rest, _ = strings.Cut(rest, ",")
+		if id == p.cfg.ID {
+			p.loops.Add(1)
+			return notExecuted(CodeLoopDetected, "it came through proxy "+id+" before")
+		}
+		if hops >= p.cfg.MaxHops {
+			p.loops.Add(1)
+			return notExecuted(CodeLoopDetected, "it came through more proxies than Config.MaxHops allows")
+		}
+	}
+	if via != "" {
+		via += ","
+	}
+	meta.Set(MetaVia, via+p.cfg.ID)
+	return nil
+}
+
+// addClient adds where the packet came from.
+func (p *Proxy) addClient(meta *utils.Args, sess tp.Session) {
+	addr := ipOf(sess.RemoteIp())
+	token := p.clients.tokenOf(sess)
+	if p.trusts(addr) {
+		if before := meta.Peek(MetaClient); len(before) > 0 {
+			token += "," + string(before)
+		}
+		if real := meta.Peek(MetaRealIP); len(real) > 0 {
+			addr = string(real)
+		}
+	}
+	meta.Set(MetaClient, token)
+	meta.Del(MetaRealIP) // all of them
+	if addr != "" {
+		meta.Set(MetaRealIP, addr)
+	}
+}
+
+// ipOf returns the address without its port, or "" if it has none that could be an IP.
+func ipOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+func (p *Proxy) trusts(addr string) bool {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return false
+	}
+	ip = ip.WithZone("").Unmap()
+	for _, prefix := range p.cfg.TrustedProxies {
+		if prefix.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
