@@ -60,5 +60,5 @@ func Example() {
 	fmt.Println(sess.Pull("/admin", nil, nil).Rerror())
 	// Output:
 	// Hello, Ann at 127.0.0.1! <nil>
-	// {"code":401,"message":"not from outside","detail":"not executed: "}
+	// {"code":401,"message":"not from outside","detail":"not executed: proxy: refused"}
 }

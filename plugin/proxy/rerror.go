@@ -46,7 +46,11 @@ func ofChoice(rerr *tp.Rerror) *tp.Rerror {
 	if strings.HasPrefix(rerr.Detail, executedPrefix) {
 		return rerr
 	}
-	return tp.NewRerror(rerr.Code, rerr.Message, executedPrefix+rerr.Detail)
+	detail := rerr.Detail
+	if detail == "" {
+		detail = "proxy: refused"
+	}
+	return tp.NewRerror(rerr.Code, rerr.Message, executedPrefix+detail)
 }
 
 // ofLaunch returns the error of a pull whose answer did not come, or came and was of no
