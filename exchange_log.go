@@ -122,6 +122,9 @@ func (c *PullCmd) logExchange() {
 
 // logExchange logs a push of this side.
 func (c *pushCmd) logExchange(start time.Duration, rerr *Rerror) {
+	if !c.sess.peer.observes {
+		return
+	}
 	line := exchangeLine{kind: "pushed", sess: c.sess, packet: &c.output, rerr: rerr, cost: sinceStart() - start, out: &c.output}
 	if c.sess.peer.cfg.PrintBody {
 		line.printedBodies.out = outText(&c.output)

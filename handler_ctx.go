@@ -38,7 +38,7 @@ type handlerMore struct {
 	deadline time.Time               // until when the caller of a pull waits; zero is for ever
 	end      atomic.Pointer[pullEnd] // nil as long as nobody has asked for it
 
-	// If exchanges may be logged.
+	// If exchanges may be logged, or plugins see them when they are over.
 	start   time.Duration // since processStart
 	printed *printedBodies
 }
@@ -73,7 +73,7 @@ func newHandlerCtx(l *link) *handlerCtx {
 // prepare is the reader's, when a pull or push has arrived.
 func (c *handlerCtx) prepare() {
 	c.uri = c.input.Uri()
-	if c.link.peer.observes {
+	if c.link.peer.observes || c.link.peer.plugins.seesExchanges() {
 		c.needMore().start = sinceStart()
 	}
 }

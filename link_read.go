@@ -370,6 +370,7 @@ func (l *link) refusePull(c *handlerCtx, rerr *Rerror) {
 		_ = l.sendFromReader(out)
 	}
 	c.logExchange(rerr, out)
+	c.tellOver(rerr, out)
 	runtime.Gosched() // who floods us with such pulls is read last
 }
 
@@ -386,6 +387,7 @@ func (l *link) handlePush(c *handlerCtx) error {
 	if rerr != nil {
 		c.rerr = rerr
 		c.dropPush(rerr)
+		c.tellOver(rerr, nil)
 		l.finish()
 		return nil
 	}

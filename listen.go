@@ -96,6 +96,9 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 		return ErrListenClosed
 	}
 	defer p.removeListener(lis)
+	if err := p.tellListen(lis); err != nil {
+		return err
+	}
 	pause := time.Duration(0)
 	for {
 		conn, err := lis.Accept()

@@ -106,6 +106,7 @@ func (l *link) handleRefused(p *socket.Packet, c *handlerCtx, why error) error {
 		c = l.contextFor(p, c)
 		c.prepare()
 		c.dropPush(rerr)
+		c.tellOver(rerr, nil)
 	case TypeReply:
 		cmd := l.pending.remove(p.Seq())
 		if cmd == nil {

@@ -267,7 +267,7 @@ func (p *Peer) acceptBound(secure bool) (context.Context, context.CancelFunc) {
 	return context.Background(), nothing
 }
 
-// Shutdown closes the listeners, lets in what they have accepted (for at most
+// Shutdown runs the PreShutdown hooks, closes the listeners, lets in what they have accepted (for at most
 // PeerConfig.AcceptTimeout), then drains all sessions side by side: it waits
 // until what is under way on both sides has been answered, and the other sides
 // have closed. When ctx ends before, it cuts off what is left and returns an
@@ -286,6 +286,7 @@ func (p *Peer) Shutdown(ctx context.Context) error {
 	}
 	close(p.stop)
 	p.mu.Unlock()
+	p.tellShutdown(ctx)
 	p.closeListeners(ctx)
 	p.mu.Lock()
 	p.die()

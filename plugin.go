@@ -1,7 +1,7 @@
 package tp
 
 // Plugin is a named thing with any of the hooks below: it implements the
-// interfaces of those that it wants. The 20 hooks, in the order in which they
+// interfaces of those that it wants. The 23 hooks, in the order in which they
 // fire, are in doc/plugins.md.
 //
 // A plugin belongs to a peer (NewPeer), a group (Router.Group) or a handler
@@ -147,6 +147,32 @@ type (
 		Plugin
 		PostReadReplyBody(ReadCtx) *Rerror
 	}
+	// PostListenPlugin: when the peer begins to listen on an address, which
+	// Peer.Addrs has then, in the goroutine of Listen or ServeListener, before
+	// anything is accepted. A veto closes the listener and is the error of Listen.
+	// It may come while PreShutdown runs. Plugins of the peer only.
+	PostListenPlugin interface {
+		Plugin
+		PostListen(PeerCtx) *Rerror
+	}
+	// PreShutdownPlugin: once, when Peer.Shutdown or Close begins, before the
+	// listeners are closed and the sessions drained, in a goroutine for which
+	// Shutdown waits as long as its context lets it. A veto is logged. Plugins of
+	// the peer only.
+	PreShutdownPlugin interface {
+		Plugin
+		PreShutdown(PeerCtx) *Rerror
+	}
+	// PostExchangePlugin: once for each pull and push, of either side, when it is
+	// over, whatever became of it: also if it was not sent, got no reply or was
+	// refused, so that it may be the only hook that sees it. It runs where the
+	// exchange ends: in the goroutine that pulled or pushed (for GoPull, one of the
+	// peer's), in that of the handler, or in the one that reads: it must not block.
+	// A broadcast has none. A veto is logged. Plugins of the peer only.
+	PostExchangePlugin interface {
+		Plugin
+		PostExchange(ExchangeCtx) *Rerror
+	}
 	// PostDisconnectPlugin: once, when a session that was let in has ended, in
 	// the goroutine that read it. What stood in its line (pushes, and all that
 	// is DispatchOrdered) has been handled before; handlers that run
@@ -172,6 +198,8 @@ type PluginContainer interface {
 	GetAll() []Plugin
 
 	PostReg(*Handler) *Rerror
+	PostListen(PeerCtx) *Rerror
+	PreShutdown(PeerCtx) *Rerror
 	PostDial(PreSession) *Rerror
 	PostAccept(PreSession) *Rerror
 	PreWritePull(WriteCtx) *Rerror
@@ -190,5 +218,6 @@ type PluginContainer interface {
 	PostReadReplyHeader(ReadCtx) *Rerror
 	PreReadReplyBody(ReadCtx) *Rerror
 	PostReadReplyBody(ReadCtx) *Rerror
+	PostExchange(ExchangeCtx) *Rerror
 	PostDisconnect(PostSession) *Rerror
 }

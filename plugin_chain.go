@@ -26,6 +26,8 @@ var _ PluginContainer = new(pluginChain)
 type hooks struct {
 	all                 []Plugin
 	postReg             []PostRegPlugin
+	postListen          []PostListenPlugin
+	preShutdown         []PreShutdownPlugin
 	postDial            []PostDialPlugin
 	postAccept          []PostAcceptPlugin
 	preWritePull        []PreWritePullPlugin
@@ -44,6 +46,7 @@ type hooks struct {
 	postReadReplyHeader []PostReadReplyHeaderPlugin
 	preReadReplyBody    []PreReadReplyBodyPlugin
 	postReadReplyBody   []PostReadReplyBodyPlugin
+	postExchange        []PostExchangePlugin
 	postDisconnect      []PostDisconnectPlugin
 }
 
@@ -51,6 +54,8 @@ func sortHooks(all []Plugin) *hooks {
 	h := &hooks{all: all}
 	for _, p := range all {
 		appendHook(&h.postReg, p)
+		appendHook(&h.postListen, p)
+		appendHook(&h.preShutdown, p)
 		appendHook(&h.postDial, p)
 		appendHook(&h.postAccept, p)
 		appendHook(&h.preWritePull, p)
@@ -69,6 +74,7 @@ func sortHooks(all []Plugin) *hooks {
 		appendHook(&h.postReadReplyHeader, p)
 		appendHook(&h.preReadReplyBody, p)
 		appendHook(&h.postReadReplyBody, p)
+		appendHook(&h.postExchange, p)
 		appendHook(&h.postDisconnect, p)
 	}
 	return h
@@ -218,13 +224,13 @@ func (c *pluginChain) seesPushes() bool {
 // seesReplies reports whether any hook sees the replies of this side.
 func (c *pluginChain) seesReplies() bool {
 	h := c.sorted.Load()
-	return len(h.preWriteReply)+len(h.postWriteReply) > 0
+	return len(h.preWriteReply)+len(h.postWriteReply)+len(h.postExchange) > 0
 }
 
 // seesPulls reports whether any hook sees the pulls of this side.
 func (c *pluginChain) seesPulls() bool {
 	h := c.sorted.Load()
-	return len(h.preWritePull)+len(h.postWritePull) > 0 || c.readsReplies()
+	return len(h.preWritePull)+len(h.postWritePull)+len(h.postExchange) > 0 || c.readsReplies()
 }
 
 // runHooks calls a hook of each plugin until one vetoes or panics.

@@ -42,7 +42,7 @@ func takesHookContext(method reflect.Type) bool {
 		return false
 	}
 	switch method.In(1) {
-	case reflect.TypeFor[ReadCtx](), reflect.TypeFor[WriteCtx](), reflect.TypeFor[PreSession](), reflect.TypeFor[PostSession](), reflect.TypeFor[*Handler]():
+	case reflect.TypeFor[ReadCtx](), reflect.TypeFor[WriteCtx](), reflect.TypeFor[PreSession](), reflect.TypeFor[PostSession](), reflect.TypeFor[*Handler](), reflect.TypeFor[PeerCtx](), reflect.TypeFor[ExchangeCtx]():
 		return true
 	}
 	return false
@@ -57,6 +57,8 @@ func peerOnlyHooks(p Plugin) []string {
 		name string
 		n    int
 	}{
+		{"PostListen", len(h.postListen)},
+		{"PreShutdown", len(h.preShutdown)},
 		{"PostDial", len(h.postDial)},
 		{"PostAccept", len(h.postAccept)},
 		{"PreWritePull", len(h.preWritePull)},
@@ -69,6 +71,7 @@ func peerOnlyHooks(p Plugin) []string {
 		{"PostReadReplyHeader", len(h.postReadReplyHeader)},
 		{"PreReadReplyBody", len(h.preReadReplyBody)},
 		{"PostReadReplyBody", len(h.postReadReplyBody)},
+		{"PostExchange", len(h.postExchange)},
 		{"PostDisconnect", len(h.postDisconnect)},
 	} {
 		if hook.n > 0 {

@@ -7,6 +7,16 @@ func (c *pluginChain) PostReg(ctx *Handler) *Rerror {
 	return runHooks(c, c.sorted.Load().postReg, ctx, "PostReg", PostRegPlugin.PostReg)
 }
 
+// PostListen runs the PostListen hooks.
+func (c *pluginChain) PostListen(ctx PeerCtx) *Rerror {
+	return runHooks(c, c.sorted.Load().postListen, ctx, "PostListen", PostListenPlugin.PostListen)
+}
+
+// PreShutdown runs the PreShutdown hooks.
+func (c *pluginChain) PreShutdown(ctx PeerCtx) *Rerror {
+	return runHooks(c, c.sorted.Load().preShutdown, ctx, "PreShutdown", PreShutdownPlugin.PreShutdown)
+}
+
 // PostDial runs the PostDial hooks.
 func (c *pluginChain) PostDial(ctx PreSession) *Rerror {
 	return runHooks(c, c.sorted.Load().postDial, ctx, "PostDial", PostDialPlugin.PostDial)
@@ -95,6 +105,11 @@ func (c *pluginChain) PreReadReplyBody(ctx ReadCtx) *Rerror {
 // PostReadReplyBody runs the PostReadReplyBody hooks.
 func (c *pluginChain) PostReadReplyBody(ctx ReadCtx) *Rerror {
 	return runHooks(c, c.sorted.Load().postReadReplyBody, ctx, "PostReadReplyBody", PostReadReplyBodyPlugin.PostReadReplyBody)
+}
+
+// PostExchange runs the PostExchange hooks.
+func (c *pluginChain) PostExchange(ctx ExchangeCtx) *Rerror {
+	return runHooks(c, c.sorted.Load().postExchange, ctx, "PostExchange", PostExchangePlugin.PostExchange)
 }
 
 // PostDisconnect runs the PostDisconnect hooks.

@@ -11,7 +11,7 @@ import (
 	tp "github.com/henrylee2cn/teleport"
 )
 
-// everyHook is a plugin with all 20 hooks, which are one function.
+// everyHook is a plugin with all 23 hooks, which are one function.
 type everyHook struct {
 	name string
 	on   func(hook string, ctx interface{}) *tp.Rerror
@@ -19,6 +19,9 @@ type everyHook struct {
 
 var (
 	_ tp.PostRegPlugin             = everyHook{}
+	_ tp.PostListenPlugin          = everyHook{}
+	_ tp.PreShutdownPlugin         = everyHook{}
+	_ tp.PostExchangePlugin        = everyHook{}
 	_ tp.PostDialPlugin            = everyHook{}
 	_ tp.PostAcceptPlugin          = everyHook{}
 	_ tp.PreWritePullPlugin        = everyHook{}
@@ -40,8 +43,13 @@ var (
 	_ tp.PostDisconnectPlugin      = everyHook{}
 )
 
-func (p everyHook) Name() string                           { return p.name }
-func (p everyHook) PostReg(h *tp.Handler) *tp.Rerror       { return p.on("PostReg", h) }
+func (p everyHook) Name() string                        { return p.name }
+func (p everyHook) PostReg(h *tp.Handler) *tp.Rerror    { return p.on("PostReg", h) }
+func (p everyHook) PostListen(c tp.PeerCtx) *tp.Rerror  { return p.on("PostListen", c) }
+func (p everyHook) PreShutdown(c tp.PeerCtx) *tp.Rerror { return p.on("PreShutdown", c) }
+func (p everyHook) PostExchange(c tp.ExchangeCtx) *tp.Rerror {
+	return p.on("PostExchange", c)
+}
 func (p everyHook) PostDial(s tp.PreSession) *tp.Rerror    { return p.on("PostDial", s) }
 func (p everyHook) PostAccept(s tp.PreSession) *tp.Rerror  { return p.on("PostAccept", s) }
 func (p everyHook) PreWritePull(c tp.WriteCtx) *tp.Rerror  { return p.on("PreWritePull", c) }
@@ -147,8 +155,8 @@ func TestHooksFireInOrder(t *testing.T) {
 	sess := dial(t, cli, serve(t, srv))
 	_, rerr := tp.Pull[int](sess, "/g/pull", 1)
 	noRerror(t, rerr)
-	eventually(t, "the reply is written", func() bool {
-		return slices.Contains(srvSteps.those(all), "handler.PostWriteReply")
+	eventually(t, "the pull is over", func() bool {
+		return slices.Contains(srvSteps.those(all), "peer.PostExchange")
 	})
 	noRerror(t, sess.Push("/g/push", 1))
 	eventually(t, "the push is handled", func() bool {
@@ -164,18 +172,18 @@ func TestHooksFireInOrder(t *testing.T) {
 	chain := func(hook string) []string { return []string{"peer." + hook, "group." + hook, "handler." + hook} }
 	wantSteps(t, "server", srvSteps.those(notPreReadHeader), slices.Concat(
 		chain("PostReg"), chain("PostReg"), // of the pull, of the push
-		[]string{"peer.PostAccept", "peer.PostReadPullHeader"},
+		[]string{"peer.PostListen", "peer.PostAccept", "peer.PostReadPullHeader"},
 		chain("PreReadPullBody"), chain("PostReadPullBody"),
 		[]string{"pull handled"},
 		chain("PreWriteReply"), chain("PostWriteReply"),
-		[]string{"peer.PostReadPushHeader"},
+		[]string{"peer.PostExchange", "peer.PostReadPushHeader"},
 		chain("PreReadPushBody"), chain("PostReadPushBody"),
-		[]string{"push handled", "peer.PostDisconnect"},
+		[]string{"push handled", "peer.PostExchange", "peer.PostDisconnect"},
 	))
 	wantSteps(t, "client", cliSteps.those(notPreReadHeader), []string{
 		"peer.PostDial", "peer.PreWritePull", "peer.PostWritePull",
 		"peer.PostReadReplyHeader", "peer.PreReadReplyBody", "peer.PostReadReplyBody",
-		"peer.PreWritePush", "peer.PostWritePush", "peer.PostDisconnect",
+		"peer.PostExchange", "peer.PreWritePush", "peer.PostWritePush", "peer.PostExchange", "peer.PostDisconnect",
 	})
 
 	// PreReadHeader comes before every packet, PINGs and the like too, so its
@@ -379,8 +387,8 @@ func TestWarningOfHooksThatCannotFire(t *testing.T) {
 		t.Errorf("on a peer every hook can fire, but the log says %q", got)
 	}
 	handler := func(tp.PullCtx, *int) (int, *tp.Rerror) { return 0, nil }
-	dead := "PostDial, PostAccept, PreWritePull, PostWritePull, PreWritePush, PostWritePush, PreReadHeader, " +
-		"PostReadPullHeader, PostReadPushHeader, PostReadReplyHeader, PreReadReplyBody, PostReadReplyBody, PostDisconnect"
+	dead := "PostListen, PreShutdown, PostDial, PostAccept, PreWritePull, PostWritePull, PreWritePush, PostWritePush, PreReadHeader, " +
+		"PostReadPullHeader, PostReadPushHeader, PostReadReplyHeader, PreReadReplyBody, PostReadReplyBody, PostExchange, PostDisconnect"
 	for _, test := range []struct {
 		name, where string
 		reg         func(tp.Plugin)

@@ -1,7 +1,9 @@
 package tp_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,6 +160,42 @@ var vetoes = []struct {
 		}
 		c.dial()
 		noRerror(c.t, c.pull())
+	}},
+	{"PostListen", "server", func(c *vetoCase) {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.wantRefusal(tp.ToRerror(c.srv.ServeListener(lis)))
+		c.wantLog(&c.srvLog, "WARN", "PostListen", lis.Addr().String())
+		if _, err := lis.Accept(); !errors.Is(err, net.ErrClosed) {
+			c.t.Errorf("the listener is open: %v", err)
+		}
+		c.dial()
+		noRerror(c.t, c.pull())
+	}},
+	{"PreShutdown", "server", func(c *vetoCase) {
+		c.dial()
+		noRerror(c.t, c.pull())
+		if err := c.srv.Close(); err != nil {
+			c.t.Errorf("Close: %v", err)
+		}
+		c.wantLog(&c.srvLog, "WARN", "PreShutdown")
+		if n := c.fired.Load(); n != 1 {
+			c.t.Errorf("PreShutdown ran %d times", n)
+		}
+	}},
+	{"PostExchange", "server", func(c *vetoCase) {
+		c.dial()
+		c.wantNotRefused(c.pull())
+		c.wantLog(&c.srvLog, "WARN", "PostExchange", `"/pull"`)
+		c.wantAlive()
+	}},
+	{"PostExchange", "client", func(c *vetoCase) {
+		c.dial()
+		c.wantNotRefused(c.pull())
+		c.wantLog(&c.cliLog, "WARN", "PostExchange", `"/pull"`)
+		c.wantAlive()
 	}},
 	{"PostDial", "client", func(c *vetoCase) {
 		c.start()

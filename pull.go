@@ -448,6 +448,7 @@ func (c *PullCmd) completeUntold() {
 	if c.timed() {
 		c.cost = sinceStart() - c.start
 		c.logExchange()
+		c.tellOver()
 	}
 }
 

@@ -37,7 +37,8 @@ func (c *pushCmd) fill(peer *Peer, uri string, args interface{}, setting []socke
 // push sends the push. It returns either why it was refused, or what kept it
 // from being written.
 func (c *pushCmd) push() (refused *Rerror, err error) {
-	if !c.sess.peer.observes {
+	told := !c.neverWaits && c.sess.peer.plugins.seesExchanges()
+	if !c.sess.peer.observes && !told {
 		return c.launch()
 	}
 	start := sinceStart()
@@ -47,6 +48,9 @@ func (c *pushCmd) push() (refused *Rerror, err error) {
 		logged = writeRerror(err)
 	}
 	c.logExchange(start, logged)
+	if told {
+		c.tellOver(start, logged)
+	}
 	return refused, err
 }
 

@@ -55,7 +55,9 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 		c.link.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.link.sess.Id(), clipURI(c.uri), err)
 	}
 	c.logExchange(rerr, out)
-	if hidden {
+	if !hidden {
+		c.tellOver(rerr, out)
+	} else {
 		out.Reset()
 		replies.Put(out)
 	}

@@ -73,6 +73,7 @@ func (c *handlerCtx) servePush() {
 			c.dropPush(c.rerr)
 		}
 		c.logExchange(c.rerr, nil)
+		c.tellOver(c.rerr, nil)
 	}()
 	c.rerr = c.handlePush()
 	returned = true
@@ -96,9 +97,11 @@ func (c *handlerCtx) handlePush() *Rerror {
 // drop gives up an exchange that waited in line when its link ended.
 func (c *handlerCtx) drop() {
 	c.input.ReleaseBody()
+	why := NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "its handler had no turn before the session ended")
 	if c.input.Ptype() == TypePush {
-		c.dropPush(NewRerror(CodeConnClosed, CodeText(CodeConnClosed), "its handler had no turn before the session ended"))
+		c.dropPush(why)
 	}
+	c.tellOver(why, nil)
 	c.end()
 }
 

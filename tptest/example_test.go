@@ -117,4 +117,5 @@ func ExampleRecorder() {
 	// PostReadPullBody 0
 	// PreWriteReply 0
 	// PostWriteReply 0
+	// PostExchange 0
 }

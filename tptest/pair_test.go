@@ -26,8 +26,8 @@ func TestPair(t *testing.T) {
 		if atClient.Peer() != client || atServer.Peer() != server {
 			t.Error("the sessions are of other peers")
 		}
-		if d, a := dialled.Events()[0].Hook, accepted.Events()[0].Hook; d != "PostDial" || a != "PostAccept" {
-			t.Errorf("the first hooks were %s and %s", d, a)
+		if d, a := dialled.Events()[0].Hook, accepted.Events()[1].Hook; d != "PostDial" || a != "PostAccept" {
+			t.Errorf("the first hooks of the sessions were %s and %s", d, a)
 		}
 	})
 	if atClient.Health() || atServer.Health() {

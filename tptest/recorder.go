@@ -19,7 +19,8 @@ type Event struct {
 	// of the handler. It is empty for hooks without a packet, and for
 	// PreReadHeader, which runs before there is one.
 	URI string
-	// SessionID is the id that the session had. It is empty for PostReg.
+	// SessionID is the id that the session had. It is empty for
+	// PostReg, PostListen and PreShutdown.
 	SessionID string
 	// Seq is the sequence number of the packet. Pulls and pushes of one side of
 	// a session are numbered apart, from 0. A reply has that of its pull.
@@ -31,7 +32,7 @@ func (e Event) String() string {
 	return fmt.Sprintf("%s uri=%q session=%q seq=%d", e.Hook, e.URI, e.SessionID, e.Seq)
 }
 
-// Recorder is a plugin with all 20 hooks, which records that they ran and
+// Recorder is a plugin with all 23 hooks, which records that they ran and
 // vetoes nothing. Given to a peer it sees everything; to a group or handler,
 // what plugins see there, and the peer logs a warning that names the other
 // hooks.

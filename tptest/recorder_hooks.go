@@ -6,6 +6,8 @@ import tp "github.com/henrylee2cn/teleport"
 // would be no hook.
 var _ interface {
 	tp.PostRegPlugin
+	tp.PostListenPlugin
+	tp.PreShutdownPlugin
 	tp.PostDialPlugin
 	tp.PostAcceptPlugin
 	tp.PreWritePullPlugin
@@ -24,12 +26,23 @@ var _ interface {
 	tp.PostReadReplyHeaderPlugin
 	tp.PreReadReplyBodyPlugin
 	tp.PostReadReplyBodyPlugin
+	tp.PostExchangePlugin
 	tp.PostDisconnectPlugin
 } = new(Recorder)
 
 // PostReg records the hook.
 func (r *Recorder) PostReg(h *tp.Handler) *tp.Rerror {
 	return r.record(Event{Hook: "PostReg", URI: h.Name()})
+}
+
+// PostListen records the hook.
+func (r *Recorder) PostListen(tp.PeerCtx) *tp.Rerror {
+	return r.record(Event{Hook: "PostListen"})
+}
+
+// PreShutdown records the hook.
+func (r *Recorder) PreShutdown(tp.PeerCtx) *tp.Rerror {
+	return r.record(Event{Hook: "PreShutdown"})
 }
 
 // PostDial records the hook.
@@ -120,6 +133,14 @@ func (r *Recorder) PreReadReplyBody(ctx tp.ReadCtx) *tp.Rerror {
 // PostReadReplyBody records the hook.
 func (r *Recorder) PostReadReplyBody(ctx tp.ReadCtx) *tp.Rerror {
 	return r.packet("PostReadReplyBody", ctx.Session(), ctx.Input())
+}
+
+// PostExchange records the hook.
+func (r *Recorder) PostExchange(ctx tp.ExchangeCtx) *tp.Rerror {
+	if ctx.IsLaunched() {
+		return r.packet("PostExchange", ctx.Session(), ctx.Output())
+	}
+	return r.packet("PostExchange", ctx.Session(), ctx.Input())
 }
 
 // PostDisconnect records the hook.

@@ -47,7 +47,7 @@ func TestRecorderHasEveryHook(t *testing.T) {
 	if rerr := sess.Pull("/greet", "Ann", nil).Rerror(); rerr != nil {
 		t.Fatal(rerr)
 	}
-	wait(t, atServer, named("PostWriteReply"))
+	wait(t, atServer, named("PostExchange"))
 	if rerr := sess.Push("/here", 1); rerr != nil {
 		t.Fatal(rerr)
 	}
@@ -55,6 +55,9 @@ func TestRecorderHasEveryHook(t *testing.T) {
 	_ = sess.Close()
 	wait(t, atClient, named("PostDisconnect"))
 	wait(t, atServer, named("PostDisconnect"))
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
 
 	// The reply may be there before PostWritePull runs, which is in another
 	// goroutine than what follows it.
@@ -66,15 +69,15 @@ func TestRecorderHasEveryHook(t *testing.T) {
 	launched = slices.Delete(launched, i, i+1)
 	for _, got := range []struct{ names, want []string }{
 		{hooks(atServer), []string{
-			"PostReg", "PostReg", "PostAccept",
-			"PostReadPullHeader", "PreReadPullBody", "PostReadPullBody", "PreWriteReply", "PostWriteReply",
-			"PostReadPushHeader", "PreReadPushBody", "PostReadPushBody",
-			"PostDisconnect",
+			"PostReg", "PostReg", "PostListen", "PostAccept",
+			"PostReadPullHeader", "PreReadPullBody", "PostReadPullBody", "PreWriteReply", "PostWriteReply", "PostExchange",
+			"PostReadPushHeader", "PreReadPushBody", "PostReadPushBody", "PostExchange",
+			"PostDisconnect", "PreShutdown",
 		}},
 		{launched, []string{
 			"PostDial", "PreWritePull",
-			"PostReadReplyHeader", "PreReadReplyBody", "PostReadReplyBody",
-			"PreWritePush", "PostWritePush",
+			"PostReadReplyHeader", "PreReadReplyBody", "PostReadReplyBody", "PostExchange",
+			"PreWritePush", "PostWritePush", "PostExchange",
 			"PostDisconnect",
 		}},
 	} {
@@ -99,6 +102,9 @@ func TestRecorderHasEveryHook(t *testing.T) {
 		e tptest.Event
 	}{
 		{atServer, tptest.Event{Hook: "PostReg", URI: "/here"}},
+		{atServer, tptest.Event{Hook: "PostListen"}},
+		{atServer, tptest.Event{Hook: "PostExchange", URI: "/greet", SessionID: other.Id()}},
+		{atClient, tptest.Event{Hook: "PostExchange", URI: "/here", SessionID: sess.Id()}},
 		{atServer, tptest.Event{Hook: "PostAccept", SessionID: other.Id()}},
 		{atServer, tptest.Event{Hook: "PostReadPullHeader", URI: "/greet", SessionID: other.Id()}},
 		{atServer, tptest.Event{Hook: "PostReadPushBody", URI: "/here", SessionID: other.Id()}},
