@@ -456,3 +456,19 @@ func TestMaybeSentOfAnErrorThatIsPassedOn(t *testing.T) {
 		}
 	}
 }
+
+// A proxy, which is a handler of unknown paths, knows what it did not pass on.
+func TestMaybeSentOfAnErrorOfAnUnknownHandler(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	srv.PullRouter.SetUnknown(func(ctx tp.UnknownPullCtx) (interface{}, *tp.Rerror) {
+		return nil, tp.NewRerror(tp.CodeBadGateway, "Bad Gateway", ctx.RawQuery()+": there is no backend")
+	})
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), serve(t, srv))
+	for query, maybe := range map[string]bool{"not executed": false, "not sent": true, "so": true} {
+		rerr := sess.Pull("/x?"+query, nil, nil).Rerror()
+		wantCode(t, rerr, tp.CodeBadGateway, query+": there is no backend")
+		if rerr.MaybeSent() != maybe {
+			t.Errorf("%s: MaybeSent of %v is %v", query, rerr, !maybe)
+		}
+	}
+}

@@ -163,9 +163,15 @@ func notExecuted(code int32, detail string) *Rerror {
 
 // executed returns r as the answer of a handler. It may be the error of a pull that the
 // handler has sent on: that this one was not sent or not executed does not say so of the
-// handler.
-func (r *Rerror) executed() *Rerror {
-	if r == nil || !strings.HasPrefix(r.Detail, sentPrefix) && !strings.HasPrefix(r.Detail, executedPrefix) {
+// handler. One of unknown paths may know that it did nothing: a proxy has nothing else to
+// do than to send on.
+func (r *Rerror) executed(unknown bool) *Rerror {
+	switch {
+	case r == nil:
+		return nil
+	case strings.HasPrefix(r.Detail, sentPrefix):
+	case strings.HasPrefix(r.Detail, executedPrefix) && !unknown:
+	default:
 		return r
 	}
 	passed := *r
@@ -181,7 +187,9 @@ func (r *Rerror) executed() *Rerror {
 // and CodeServiceUnavailable, which say so by themselves, unless it was sent before
 // on another connection (see WithIdempotent of package socket). Of a code of the user's
 // own, from a handler or a plugin, the library cannot know: it is true. A handler that
-// answers with one of those five has to mean that nothing was done.
+// answers with one of those five has to mean that nothing was done, and so has one of
+// unknown paths, such as a proxy, that answers with a Detail which begins with "not
+// executed: ". That of any other handler gets another beginning.
 func (r *Rerror) MaybeSent() bool {
 	if r == nil || strings.HasPrefix(r.Detail, resentPrefix) {
 		return true

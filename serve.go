@@ -61,7 +61,7 @@ func (c *handlerCtx) handlePull() (interface{}, *Rerror) {
 		return nil, rerr
 	}
 	body, rerr := c.handler.call(c, c.input.Body())
-	return body, rerr.executed()
+	return body, rerr.executed(c.handler.isUnknown)
 }
 
 func (c *handlerCtx) servePush() {
