@@ -132,6 +132,16 @@ func TestErrorOfTheBackend(t *testing.T) {
 	}
 }
 
+// answers is a plugin that answers pulls, with errors that no peer rewrites: as those of
+// an older backend are.
+type answers struct{ rerr *tp.Rerror }
+
+func (answers) Name() string { return "answers" }
+
+func (a answers) PostReadPullBody(tp.ReadCtx) *tp.Rerror { return a.rerr }
+
+var _ tp.PostReadPullBodyPlugin = answers{}
+
 // What an error says of a call that the handler of the backend made must not be taken
 // for what became of the pull, which was executed.
 func TestErrorOfAnotherCall(t *testing.T) {
@@ -145,7 +155,7 @@ func TestErrorOfAnotherCall(t *testing.T) {
 		{tp.NewRerror(tp.CodeServiceUnavailable, "busy", "not sent: busy"), tp.CodeBadGateway, "the backend: busy: not sent: busy (503)"},
 	} {
 		w := newWorld(t, proxy.Config{})
-		fail(w, c.rerr, nil)
+		w.backend.PullRouter.SetUnknown(func(tp.UnknownPullCtx) (interface{}, *tp.Rerror) { return nil, nil }, answers{c.rerr})
 		wantRerror(t, w.client(t).Pull("/fail", nil, nil).Rerror(), c.code, c.text, true)
 	}
 }
