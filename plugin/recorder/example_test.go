@@ -1,0 +1,61 @@
+package recorder_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/plugin/recorder"
+	"github.com/henrylee2cn/teleport/socket"
+)
+
+func Example() {
+	log := recorder.New(recorder.Config{
+		Handler: slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutWhatVaries}),
+		Bodies:  1 << 10,
+		Meta:    true,
+		Slow:    time.Minute,
+	})
+	server := tp.NewPeer(&tp.PeerConfig{}, log)
+	tp.RegPull(server.PullRouter, "greet", func(_ tp.PullCtx, name *string) (string, *tp.Rerror) {
+		return "Hello, " + *name + "!", nil
+	})
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go server.ServeListener(lis)
+
+	client := tp.NewPeer(&tp.PeerConfig{})
+	sess, rerr := client.Dial(lis.Addr().String())
+	if rerr != nil {
+		fmt.Println(rerr)
+		return
+	}
+	sess.Pull("/nowhere", nil, nil)
+	sess.Pull("/greet?lang=en", "Ann", nil, socket.WithAddMeta("token", "s3cret"))
+
+	_ = client.Close()
+	_ = server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	fmt.Println(log.Close(ctx))
+	// Output:
+	// level=WARN msg=handled kind=pull uri=/nowhere seq=0 code=404 error="Not Found: no handler of /nowhere" meta="" reply_body=null
+	// level=INFO msg=handled kind=pull uri="/greet?lang=en" route=/greet seq=1 code=0 meta="token=%5Bredacted%5D" body="\"Ann\"" reply_body="\"Hello, Ann!\""
+	// <nil>
+}
+
+// withoutWhatVaries leaves out what is another in each run.
+func withoutWhatVaries(_ []string, a slog.Attr) slog.Attr {
+	switch a.Key {
+	case slog.TimeKey, "session", "ip", "cost", "in", "out", "reply_meta":
+		return slog.Attr{}
+	}
+	return a
+}
