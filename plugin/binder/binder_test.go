@@ -259,7 +259,8 @@ func TestPushes(t *testing.T) {
 	got := make(chan int, 10)
 	tp.RegPush(server.PushRouter, "x", func(_ tp.PushCtx, args *struct {
 		Page int `param:"query:page,required" validate:"max=5"`
-	}) {
+	},
+	) {
 		got <- args.Page
 	}, binder.New(binder.Config{})) // of one handler only
 	sess, _ := tptest.Pair(t, quietPeer(), server)
@@ -329,7 +330,8 @@ func TestAddedLater(t *testing.T) {
 	tp.RegPull(server.PullRouter, "x", func(_ tp.PullCtx, args *paging) (int, *tp.Rerror) { return args.Size, nil })
 	tp.RegPull(server.PullRouter, "bad", func(_ tp.PullCtx, _ *struct {
 		X int `param:"quary:x"`
-	}) (int, *tp.Rerror) {
+	},
+	) (int, *tp.Rerror) {
 		return 0, nil
 	})
 	if err := server.PluginContainer().Add(binder.New(binder.Config{})); err != nil {

@@ -14,8 +14,9 @@ import (
 )
 
 func Example() {
+	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutWhatVaries})
 	log := recorder.New(recorder.Config{
-		Handler: slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutWhatVaries}),
+		Handler: handler,
 		Bodies:  1 << 10,
 		Meta:    true,
 		Slow:    time.Minute,
