@@ -107,6 +107,9 @@ func TestChange(t *testing.T) {
 	aliases.Delete("/nothing")
 	aliases.Delete("/old")
 	wantURI(t, sess, "/old", "")
+	if err := aliases.Set("/gone", "/a"); err != nil {
+		t.Fatal(err)
+	}
 	given := map[string]string{"/old": "/a"}
 	if err := aliases.Replace(given); err != nil {
 		t.Fatal(err)
@@ -114,6 +117,7 @@ func TestChange(t *testing.T) {
 	given["/old"] = "/b" // it was copied
 	aliases.All()["/old"] = "/b"
 	wantURI(t, sess, "/old", "/a")
+	wantURI(t, sess, "/gone", "")
 
 	for _, bad := range [][2]string{{"old", "/a"}, {"/old", "a"}, {"/old", "/a?b"}, {"/old#", "/a"}, {"/old/", "/a"}, {"/x/../y", "/a"}, {"", "/a"}} {
 		if err := aliases.Set(bad[0], bad[1]); err == nil || !strings.Contains(err.Error(), "is no path") {

@@ -357,7 +357,15 @@ type recursive struct {
 	Next *recursive
 }
 
+type tree struct {
+	Name     string
+	Children []tree
+}
+
 func TestRecursive(t *testing.T) {
+	if _, got := serve[struct{ Tree tree }](t, binder.Config{}); got.Tree.Name != "" { // it is registered
+		t.Error(got)
+	}
 	sess, got := serve[recursive](t, binder.Config{})
 	if rerr := sess.Pull("/x?page=3", recursive{Next: &recursive{Page: 4}}, nil).Rerror(); rerr != nil || got.Page != 3 || got.Next.Page != 4 {
 		t.Errorf("got %+v, %v", got, rerr)

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 
@@ -76,13 +75,14 @@ func (p *Proxy) addClient(meta *utils.Args, sess tp.Session) {
 	}
 }
 
-// ipOf returns the address without its port, or "" if it has none that could be an IP.
+// ipOf returns the IP of an address with a port, or "" if it has none, as that of a unix
+// socket.
 func ipOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
+	at, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return ""
 	}
-	return host
+	return at.Addr().Unmap().String()
 }
 
 func (p *Proxy) trusts(addr string) bool {
@@ -90,7 +90,7 @@ func (p *Proxy) trusts(addr string) bool {
 	if err != nil {
 		return false
 	}
-	ip = ip.WithZone("").Unmap()
+	ip = ip.WithZone("")
 	for _, prefix := range p.cfg.TrustedProxies {
 		if prefix.Contains(ip) {
 			return true

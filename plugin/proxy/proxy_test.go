@@ -85,15 +85,29 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// A filter that only the backend wants goes on to the client.
+func TestFilterOfTheReply(t *testing.T) {
+	w := newWorld(t, proxy.Config{})
+	tp.RegPull(w.backend.PullRouter, "x", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
+		ctx.AddXferPipe('g')
+		return []byte("reply"), nil
+	})
+	cmd := w.client(t).Pull("/x", nil, new([]byte))
+	if cmd.Rerror() != nil || string(cmd.Input().XferPipe().Ids()) != "g" {
+		t.Errorf("got %v, filters %q", cmd.Rerror(), cmd.Input().XferPipe().Ids())
+	}
+}
+
 func TestPushesKeepTheirOrder(t *testing.T) {
 	w := newWorld(t, proxy.Config{})
 	got := make(chan string, 1000)
 	w.backend.PushRouter.SetUnknown(func(ctx tp.UnknownPushCtx, body *[]byte) {
-		got <- fmt.Sprintf("%s %d %s %s", ctx.Uri(), ctx.GetBodyCodec(), ctx.GetMeta("k"), *body)
+		got <- fmt.Sprintf("%s %d %s%s %s", ctx.Uri(), ctx.GetBodyCodec(), ctx.GetMeta("k"), ctx.GetMeta(tp.MetaTimeoutKey), *body)
 	})
 	sess := w.client(t)
 	for i := range cap(got) {
-		if rerr := sess.Push("/p?q=1", []byte(strconv.Itoa(i)), socket.WithBodyCodec(pullCodec), socket.WithAddMeta("k", "v")); rerr != nil {
+		if rerr := sess.Push("/p?q=1", []byte(strconv.Itoa(i)), socket.WithBodyCodec(pullCodec),
+			socket.WithAddMeta("k", "v"), socket.WithAddMeta(tp.MetaTimeoutKey, "5")); rerr != nil {
 			t.Fatal(rerr)
 		}
 	}
@@ -498,6 +512,30 @@ func TestTrust(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that has no IP address cannot give itself one.
+func TestNoIP(t *testing.T) {
+	w := newWorld(t, proxy.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})
+	tp.RegPull(w.backend.PullRouter, "ip", func(ctx tp.PullCtx, _ *[]byte) (string, *tp.Rerror) {
+		return "ip " + string(ctx.GetMeta(proxy.MetaRealIP)), nil
+	})
+	lis := tptest.NewListener()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.front.ServeListener(lis)
+	}()
+	conn, err := lis.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sess := newPeer(t, tp.PeerConfig{}).ServeConn(conn)
+	if got, rerr := tp.Pull[string](sess, "/ip", nil, socket.WithAddMeta(proxy.MetaRealIP, "9.9.9.9")); rerr != nil || got != "ip " {
+		t.Errorf("got %q, %v", got, rerr)
+	}
+	_ = lis.Close()
+	<-ended
 }
 
 // Only what is below the given paths is passed on, and what has a handler stays.

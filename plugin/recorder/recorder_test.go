@@ -302,6 +302,8 @@ func TestSlowHandler(t *testing.T) {
 	if len(lines) != 11 || told != 1 {
 		t.Errorf("%d lines, %d of them tell: %v", len(lines), told, lines)
 	}
+	sess.Pull("/echo", "", nil)
+	eventually(t, "it is dropped", func() bool { return log.Stats().Dropped == 92 })
 	if err := log.Close(ctx); err != nil { // there is nothing to wait for
 		t.Error(err)
 	}
