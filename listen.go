@@ -66,7 +66,7 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 }
 
 // ServeListener serves what connects to lis, as Listen does with its own: with
-// TLS if the peer has it. It closes lis.
+// TLS if the peer has it. It closes lis. What lis accepts may be a ConnOpener.
 func (p *Peer) ServeListener(lis net.Listener, protoFunc ...socket.ProtoFunc) error {
 	if lis == nil {
 		panic("tp: ServeListener: the listener is nil")
@@ -131,7 +131,8 @@ func (p *Peer) serveListener(lis net.Listener, config *tls.Config, protoFunc []s
 // that want to come in.
 func (p *Peer) take(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) {
 	var o *opening
-	if p.hasOpenings(config != nil) {
+	_, toOpen := conn.(ConnOpener)
+	if p.hasOpenings(toOpen || config != nil) {
 		var ok bool
 		if o, ok = p.admit(conn); !ok {
 			p.tally.refuse(refusedOpening)
@@ -156,9 +157,10 @@ func (p *Peer) serveAccepted(conn net.Conn, o *opening, config *tls.Config, prot
 func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
 	defer p.leaveAccepted()
 	var s *session
+	passed := false
 	if o != nil {
 		defer func() {
-			if p.settle(o) && s == nil { // otherwise it is counted already
+			if p.settle(o) && s == nil && !passed { // otherwise it is counted already
 				p.tally.refuse(refusedAccept)
 			}
 		}()
@@ -172,28 +174,44 @@ func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, proto
 			}
 		}
 	}()
-	s = p.secureAndAccept(conn, config, protoFunc)
+	s, passed = p.secureAndAccept(conn, config, protoFunc)
 	returned = true
 	return s
 }
 
-func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
-	ctx, cancel := p.acceptBound(config != nil)
+// secureAndAccept returns nil if it has closed the conn, or passed it to somebody else.
+func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) (s *session, passed bool) {
+	opener, toOpen := conn.(ConnOpener)
+	ctx, cancel := p.acceptBound(toOpen || config != nil)
 	defer cancel()
-	if config != nil {
+	if toOpen {
+		open, proto, err := p.openConn(ctx, opener, config)
+		if err != nil {
+			p.strangers.warn(p.log(), "conn %s: not accepted: %v", addrText(conn.RemoteAddr()), err)
+			_ = conn.Close()
+			return nil, false
+		}
+		if open == nil {
+			return nil, true
+		}
+		conn = open
+		if proto != nil {
+			protoFunc = []socket.ProtoFunc{proto}
+		}
+	} else if config != nil {
 		secure := tls.Server(conn, config)
 		if err := p.handshake(ctx, secure); err != nil {
 			p.strangers.warn(p.log(), "conn %s: TLS handshake: %v", addrText(conn.RemoteAddr()), err)
 			_ = conn.Close()
-			return nil
+			return nil, false
 		}
 		conn = secure
 	}
 	s, ok := p.accept(ctx, conn, protoFunc)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	return s
+	return s, false
 }
 
 func (p *Peer) addListener(lis net.Listener) bool {
