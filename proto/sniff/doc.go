@@ -1,0 +1,25 @@
+// Package sniff serves several protocols on one address: it looks at the first bytes of
+// each connection and picks what becomes of it, by rules.
+//
+//	lis, err := tp.InheritListener("tcp", "0.0.0.0:9090")
+//	...
+//	web := sniff.NewBranch(lis.Addr())
+//	port, err := sniff.New(lis, &sniff.Config{Rules: []sniff.Rule{
+//		{Match: sniff.Fast},                                  // sessions in the default format
+//		{Match: sniff.JSON, Proto: jsonproto.NewProtoFunc()}, // sessions in another one
+//		{Match: sniff.HTTP, Handle: web.Hand},                // all else of HTTP, WebSockets too
+//	}})
+//	...
+//	go http.Serve(web, mux)
+//	err = peer.ServeListener(port)
+//
+// TLS is the peer's: if it has any, a connection must begin with TLS, and the rules are
+// about what is within; see Config.PlainToo.
+//
+// Until its first bytes have come a connection is one that is not let in yet, which
+// PeerConfig.AcceptTimeout, MaxOpening and MaxOpeningPerIP bound, as they do the TLS
+// handshake. So one that says nothing is closed, unless Config.Silent says what it is:
+// a client of a push gateway may wait for pushes, and send nothing before.
+//
+// A Listener costs a session nothing when its first packet has been read.
+package sniff
