@@ -29,9 +29,9 @@ func (p *pendingPulls) place(seq uint64) *(*PullCmd) { return &p.ring[seq&uint64
 func (p *pendingPulls) add(cmd *PullCmd) *Rerror {
 	seq := cmd.seq
 	p.mu.Lock()
-	if p.closed != nil {
+	if closed := p.closed; closed != nil { // close may replace it as soon as mu is free
 		p.mu.Unlock()
-		return p.closed.Copy()
+		return closed.Copy()
 	}
 	if 2*int(p.n) >= len(p.ring) && len(p.ring) < maxPendingRing {
 		p.grow()

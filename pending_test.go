@@ -2,6 +2,7 @@ package tp
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 )
 
@@ -56,5 +57,23 @@ func TestPendingPulls(t *testing.T) {
 	late := new(PullCmd)
 	if p.add(late) == nil {
 		t.Error("a closed table takes a pull")
+	}
+}
+
+// A pull that is refused, as its session closes, may find the reason replaced meanwhile.
+func TestPendingRefusesWhileItCloses(t *testing.T) {
+	for range 200 {
+		var p pendingPulls
+		p.refuse()
+		var all sync.WaitGroup
+		all.Go(func() {
+			for range 10 {
+				if rerr := p.add(new(PullCmd)); rerr == nil || rerr.Code != CodeConnClosed || rerr.MaybeSent() {
+					t.Errorf("got %v", rerr)
+				}
+			}
+		})
+		all.Go(func() { p.close(NewRerror(CodeConnClosed, "closed", "")) })
+		all.Wait()
 	}
 }
