@@ -315,6 +315,7 @@ func (*closesFirst) Name() string { return "closes-first" }
 func (p *closesFirst) PreWritePull(ctx tp.WriteCtx) *tp.Rerror {
 	if p.pulls.Add(1) == 1 {
 		_ = ctx.Session().Close()
+		<-ctx.Session().CloseNotify()
 	}
 	return nil
 }
@@ -322,6 +323,7 @@ func (p *closesFirst) PreWritePull(ctx tp.WriteCtx) *tp.Rerror {
 func (p *closesFirst) PreWritePush(ctx tp.WriteCtx) *tp.Rerror {
 	if p.pushes.Add(1) == 1 {
 		_ = ctx.Session().Close()
+		<-ctx.Session().CloseNotify()
 	}
 	return nil
 }
