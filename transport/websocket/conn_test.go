@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +100,9 @@ func TestConnCloseWrite(t *testing.T) {
 					_, err := c.Write([]byte("bye"))
 					noError(t, err)
 					noError(t, c.(interface{ CloseWrite() error }).CloseWrite())
+					if _, err := c.Write([]byte("more")); !errors.Is(err, net.ErrClosed) {
+						t.Errorf("Write after CloseWrite: %v", err)
+					}
 				}
 			}
 			for _, c := range []net.Conn{far, near} {
@@ -128,6 +132,24 @@ func TestConnCloseWrite(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Nothing follows a close frame: no answer to a ping, and no second close frame.
+func TestConnSaysNothingAfterCloseWrite(t *testing.T) {
+	lis := listen(t, nil)
+	raw := upgrade(t, lis.Addr().String())
+	far := accept(t, lis)
+	noError(t, far.(interface{ CloseWrite() error }).CloseWrite())
+	noError(t, far.(interface{ CloseWrite() error }).CloseWrite()) // changes nothing
+	mask := []byte{0, 0, 0, 0}
+	_, err := raw.Write(slices.Concat([]byte{0x89, 0x80}, mask, []byte{0x82, 0x81}, mask, []byte("x"), []byte{0x88, 0x82}, mask, []byte{0x03, 0xe8}))
+	noError(t, err)
+	last, err := io.ReadAll(far)
+	noError(t, err)
+	equal(t, "what came after CloseWrite", string(last), "x")
+	got, err := io.ReadAll(raw)
+	noError(t, err)
+	equal(t, "what was sent", string(got), "\x88\x02\x03\xe8")
 }
 
 // Close ends what waits, on this side as closed, on the other as cut off.

@@ -35,8 +35,8 @@ func TestDialErrors(t *testing.T) {
 		{"ws://", "ws://"},
 		{"ws:///tp", "ws://"},
 		{"ws://a b/", "invalid"},
-		{"ws://" + addr + "/", "200"},
-		{"ws://" + addr + "/moved", "302"},
+		{"ws://" + addr + "/", "refused with 200"},
+		{"ws://" + addr + "/moved", "refused with 302"},
 		{"ws://" + addr + "/long", `403: "\n`},
 		{"wss://" + addr + "/", "tls"},
 	} {

@@ -184,11 +184,11 @@ func TestListenerNotAccepted(t *testing.T) {
 		close  bool
 		want   coder.StatusCode
 	}{
-		{websocket.Config{HandshakeTimeout: 20 * time.Millisecond}, false, coder.StatusTryAgainLater},
+		{websocket.Config{HandshakeTimeout: time.Millisecond}, false, coder.StatusTryAgainLater},
 		{websocket.Config{}, true, coder.StatusGoingAway},
 	} {
-		lis := listen(t, &c.config)
-		client, _, err := coder.Dial(within(t), "ws://"+lis.Addr().String(), nil)
+		lis, srv := handle(t, &c.config)
+		client, _, err := coder.Dial(within(t), srv.URL, nil)
 		noError(t, err)
 		if c.close {
 			go func() { _ = lis.Close() }()
@@ -225,15 +225,15 @@ func TestServePath(t *testing.T) {
 	}
 }
 
-// Who does not send a request in time is hung up on, and so is one whose request is
-// too long. A WebSocket stays.
+// Who does not send a request in time is hung up on, one whose request is too long is
+// refused. A WebSocket stays.
 func TestServeLimits(t *testing.T) {
 	lis := listen(t, &websocket.Config{HandshakeTimeout: 50 * time.Millisecond})
 	conns := serve(lis)
 	near := dial(t, "ws://"+lis.Addr().String(), nil)
 	far := receive(t, conns)
 	defer func() { _ = far.Close() }()
-	for _, sent := range []string{"", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nCookie: " + strings.Repeat("x", 32<<10)} {
+	for _, sent := range []string{"", "GET / HTTP/1.1\r\n"} {
 		conn, err := net.Dial("tcp", lis.Addr().String())
 		noError(t, err)
 		_, _ = io.WriteString(conn, sent)
@@ -243,6 +243,8 @@ func TestServeLimits(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
+	patient := listen(t, nil)
+	equal(t, "status", status(t, "http://"+patient.Addr().String(), map[string]string{"Cookie": strings.Repeat("x", 32<<10)}), 431)
 	exchange(t, near, far)
 }
 

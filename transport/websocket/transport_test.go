@@ -33,13 +33,11 @@ func TestTransports(t *testing.T) {
 	}
 }
 
-// A scheme of the program's own has a Config, whose TLS is that of peers without.
+// A Transport of the program's own has a Config, whose TLS is that of peers without.
 func TestNew(t *testing.T) {
 	server, client := newTLS(t)
 	other, _ := newTLS(t)
-	transport.Reg("app", websocket.New(true, &websocket.Config{TLSConfig: server, Origins: []string{"a"}}))
-	tr, err := transport.Get("app")
-	noError(t, err)
+	tr := websocket.New(true, &websocket.Config{TLSConfig: server, Origins: []string{"a"}})
 	lis, err := tr.Listen("127.0.0.1:0", nil)
 	noError(t, err)
 	near := dial(t, "wss://"+lis.Addr().String(), &websocket.Config{TLSConfig: client})
