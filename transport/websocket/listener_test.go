@@ -261,6 +261,7 @@ func TestServeMaxHandshakes(t *testing.T) {
 		"none":    {websocket.Config{MaxHandshakes: -1, MaxHandshakesPerIP: -1}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			c.config.HandshakeTimeout = time.Minute // which is not what closes them
 			lis := listen(t, &c.config)
 			conns := serve(lis)
 			addr := lis.Addr().String()
