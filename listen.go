@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/transport"
 )
 
 // Pauses after a failed accept (out of file descriptors, mostly).
@@ -66,15 +67,18 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 }
 
 // ServeListener serves what connects to lis, as Listen does with its own: with
-// TLS if the peer has it. It closes lis. What lis accepts may be a ConnOpener.
+// TLS if the peer has it, unless lis is a transport.FinalListener. It closes lis. What lis accepts may be a ConnOpener.
 func (p *Peer) ServeListener(lis net.Listener, protoFunc ...socket.ProtoFunc) error {
 	if lis == nil {
 		panic("tp: ServeListener: the listener is nil")
 	}
-	config, err := p.serverTLSConfig()
-	if err != nil {
-		_ = lis.Close()
-		return err
+	var config *tls.Config
+	if _, final := lis.(transport.FinalListener); !final {
+		var err error
+		if config, err = p.serverTLSConfig(); err != nil {
+			_ = lis.Close()
+			return err
+		}
 	}
 	process.serves()
 	return p.afterListen(p.serveListener(lis, config, protoFunc))

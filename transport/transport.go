@@ -30,6 +30,15 @@ type Transport interface {
 	Dial(ctx context.Context, addr string, config *tls.Config) (net.Conn, error)
 }
 
+// FinalListener is a listener that is used without an address, and whose conns are
+// final all the same: Peer.ServeListener adds no TLS to them. What is below them has it
+// or not, such as the HTTP server that a WebSocket came through.
+type FinalListener interface {
+	net.Listener
+	// FinalConns does nothing.
+	FinalConns()
+}
+
 // wellKnown says which import registers a scheme.
 var wellKnown = map[string]string{
 	"ws":   "github.com/henrylee2cn/teleport/transport/websocket",
