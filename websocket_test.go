@@ -3,6 +3,7 @@ package tp_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,15 +19,20 @@ import (
 	"github.com/henrylee2cn/teleport/transport/websocket"
 )
 
-// serveWebSocket makes the peer serve WebSockets on loopback and returns the address.
-func serveWebSocket(t testing.TB, p *tp.Peer, scheme string, config *websocket.Config) string {
+// serveWebSocket makes the peer, one of whose ListenAddrs is of the scheme, listen, and
+// returns the address.
+func serveWebSocket(t testing.TB, p *tp.Peer, scheme string) string {
 	t.Helper()
-	lis, err := websocket.Listen(scheme+"://127.0.0.1:0/tp", config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveListener(t, p, lis)
-	return scheme + "://" + lis.Addr().String() + "/tp"
+	ended := make(chan error, 1)
+	go func() { ended <- p.Listen() }()
+	t.Cleanup(func() {
+		_ = p.Close()
+		if err := receive(t, ended); !errors.Is(err, tp.ErrListenClosed) {
+			t.Errorf("Listen returned %v", err)
+		}
+	})
+	eventually(t, "the peer listens", func() bool { return len(p.Addrs()) > 0 })
+	return scheme + "://" + p.Addrs()[0].String() + "/tp"
 }
 
 // serveListener makes the peer serve the listener until the test's end.
@@ -41,18 +47,6 @@ func serveListener(t testing.TB, p *tp.Peer, lis net.Listener) {
 		_ = p.Close()
 		<-ended
 	})
-}
-
-// dialWebSocket returns a session of p with the address.
-func dialWebSocket(t testing.TB, p *tp.Peer, addr string, config *websocket.Config) tp.Session {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := websocket.Dial(ctx, addr, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.ServeConn(conn)
 }
 
 // proxyTo returns the address of a reverse proxy before a WebSocket address. It
@@ -74,14 +68,20 @@ func proxyTo(t testing.TB, addr, client string) string {
 // A session over a WebSocket is one like any other.
 func TestWebSocketSession(t *testing.T) {
 	certFile, keyFile, roots := newCert(t)
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, way := range []string{"ws", "wss", "proxy"} {
 		t.Run(way, func(t *testing.T) {
+			scheme := "ws"
+			if way == "wss" {
+				scheme = way
+			}
 			log := new(logBook)
-			srv, cli := newPeer(t, tp.PeerConfig{Logger: log}), newPeer(t, tp.PeerConfig{Logger: log})
+			// The peers have TLS in any case, which counts for wss only.
+			srv := newPeer(t, tp.PeerConfig{
+				Logger: log, TlsCertFile: certFile, TlsKeyFile: keyFile,
+				ListenAddrs: []string{scheme + "://127.0.0.1:0/tp"},
+			})
+			cli := newPeer(t, tp.PeerConfig{Logger: log})
+			cli.SetTLSConfig(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 			echo(srv)
 			started, gone := make(chan struct{}), make(chan struct{})
 			tp.RegPull(srv.PullRouter, "hang", func(ctx tp.PullCtx, _ *int) (int, *tp.Rerror) {
@@ -94,15 +94,11 @@ func TestWebSocketSession(t *testing.T) {
 			for _, p := range []*tp.Peer{srv, cli} {
 				tp.RegPush(p.PushRouter, "note", func(_ tp.PushCtx, n *int) { pushed <- *n })
 			}
-			scheme, config := "ws", &websocket.Config{TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}}
-			if way == "wss" {
-				scheme = way
-			}
-			addr := serveWebSocket(t, srv, scheme, config)
+			addr := serveWebSocket(t, srv, scheme)
 			if way == "proxy" {
 				addr = proxyTo(t, addr, "192.0.2.7")
 			}
-			sess := dialWebSocket(t, cli, addr, config)
+			sess := dial(t, cli, addr)
 
 			for _, size := range []int{0, 1, 1 << 20, 10 << 20} {
 				body := strings.Repeat("x", size)
@@ -153,18 +149,19 @@ func TestWebSocketSession(t *testing.T) {
 // from whichever side.
 func TestWebSocketDrain(t *testing.T) {
 	log := new(logBook)
-	srv, cli := newPeer(t, tp.PeerConfig{Logger: log}), newPeer(t, tp.PeerConfig{Logger: log})
+	srv := newPeer(t, tp.PeerConfig{Logger: log, ListenAddrs: []string{"ws://127.0.0.1:0/tp"}})
+	cli := newPeer(t, tp.PeerConfig{Logger: log})
 	started, finish := make(chan struct{}, 20), make(chan struct{})
 	tp.RegPull(srv.PullRouter, "slow", func(_ tp.PullCtx, n *int) (int, *tp.Rerror) {
 		started <- struct{}{}
 		<-finish
 		return *n, nil
 	})
-	addr := serveWebSocket(t, srv, "ws", nil)
+	addr := serveWebSocket(t, srv, "ws")
 	var sessions []tp.Session
 	var callers sync.WaitGroup
 	for i := range 20 {
-		sess := dialWebSocket(t, cli, addr, nil)
+		sess := dial(t, cli, addr)
 		sessions = append(sessions, sess)
 		callers.Go(func() {
 			if n, rerr := tp.Pull[int](sess, "/slow", i); rerr != nil || n != i {
@@ -218,15 +215,15 @@ func TestWebSocketBehindProxy(t *testing.T) {
 		addr := "ws" + strings.TrimPrefix(front.URL, "http")
 		ann, bob := proxyTo(t, addr, "192.0.2.1"), proxyTo(t, addr, "192.0.2.2")
 		cli := newPeer(t, tp.PeerConfig{})
-		dialWebSocket(t, cli, ann, nil)
+		dial(t, cli, ann)
 		first := receive(t, entered)
 		want := map[bool]string{true: "192.0.2.1:", false: "127.0.0.1:"}[trusted]
 		if !strings.HasPrefix(first, want) {
 			t.Errorf("RemoteIp is %s, want %s", first, want)
 		}
 		time.Sleep(300 * time.Millisecond) // from then on it counts
-		receive(t, dialWebSocket(t, cli, ann, nil).CloseNotify())
-		other := dialWebSocket(t, cli, bob, nil)
+		receive(t, dial(t, cli, ann).CloseNotify())
+		other := dial(t, cli, bob)
 		if trusted {
 			if second := receive(t, entered); !strings.HasPrefix(second, "192.0.2.2:") {
 				t.Errorf("RemoteIp is %s", second)
@@ -257,8 +254,8 @@ func (g *gatePlugin) PostAccept(sess tp.PreSession) *tp.Rerror {
 
 // A page of another origin gets no session, whatever cookies its browser has.
 func TestWebSocketForeignOrigin(t *testing.T) {
-	srv := newPeer(t, tp.PeerConfig{})
-	addr := serveWebSocket(t, srv, "ws", nil)
+	srv := newPeer(t, tp.PeerConfig{ListenAddrs: []string{"ws://127.0.0.1:0/tp"}})
+	addr := serveWebSocket(t, srv, "ws")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, err := websocket.Dial(ctx, addr, &websocket.Config{Header: http.Header{"Origin": {"https://evil.example"}}})
@@ -268,4 +265,60 @@ func TestWebSocketForeignOrigin(t *testing.T) {
 	if n := srv.CountSession(); n != 0 {
 		t.Errorf("the peer has %d sessions", n)
 	}
+}
+
+// A session with redial finds its server again, and its id and Public stay.
+func TestWebSocketRedial(t *testing.T) {
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := below.Addr().String()
+	cli := newPeer(t, tp.PeerConfig{RedialTimes: -1})
+	var sess tp.Session
+	for i := range 2 {
+		srv := newPeer(t, tp.PeerConfig{})
+		echo(srv)
+		if i > 0 {
+			if below, err = net.Listen("tcp", addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lis, err := websocket.Serve(below, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		serveListener(t, srv, lis)
+		if sess == nil {
+			sess = dial(t, cli, "ws://"+addr)
+			sess.Public().Store("who", "Ann")
+		}
+		got, rerr := tp.Pull[string](sess, "/echo", "x", tp.WithContext(t.Context()))
+		if rerr != nil || got != "x" {
+			t.Errorf("got %q, %v", got, rerr)
+		}
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if who, _ := sess.Public().Load("who"); who != "Ann" {
+		t.Errorf("Public has %v", who)
+	}
+}
+
+// The WebSockets of a peer with TLS come through an HTTP server without it, as behind a
+// proxy that has taken the TLS off.
+func TestWebSocketHandlerOfPeerWithTLS(t *testing.T) {
+	certFile, keyFile, _ := newCert(t)
+	srv := newPeer(t, tp.PeerConfig{TlsCertFile: certFile, TlsKeyFile: keyFile})
+	echo(srv)
+	lis, err := websocket.NewListener(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(lis)
+	defer front.Close()
+	serveListener(t, srv, lis)
+	sess := dial(t, newPeer(t, tp.PeerConfig{}), "ws"+strings.TrimPrefix(front.URL, "http"))
+	noRerror(t, sess.Pull("/echo", []byte("x"), nil).Rerror())
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/henrylee2cn/teleport/transport"
 )
 
 // Listener accepts the WebSockets that come in over HTTP. It is an http.Handler, which
@@ -28,8 +29,8 @@ type Listener struct {
 }
 
 var (
-	_ net.Listener = new(Listener)
-	_ http.Handler = new(Listener)
+	_ transport.FinalListener = new(Listener)
+	_ http.Handler            = new(Listener)
 )
 
 // NewListener returns a Listener that is the handler of another's HTTP server. That one
@@ -111,6 +112,10 @@ func (l *Listener) isClosed() bool {
 // Addr returns the address that the server listens on, without a path. A Listener of
 // NewListener does not know it.
 func (l *Listener) Addr() net.Addr { return l.addr }
+
+// FinalConns says that a peer with TLS adds none to the conns: a WebSocket has that of its
+// HTTP server, or of the reverse proxy before it.
+func (l *Listener) FinalConns() {}
 
 // handlerAddr is the address of a Listener that is only a handler.
 type handlerAddr struct{}
