@@ -1,6 +1,7 @@
 package quic_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -391,5 +392,58 @@ func TestConfigPanics(t *testing.T) {
 			}()
 			quic.New(&config)
 		}()
+	}
+}
+
+// When many want to come in, who comes has to prove the address first (RFC 9000, section
+// 8.1.2): the answer to a first datagram, which may have a forged address, is a Retry.
+func TestManyHaveToProveTheirAddress(t *testing.T) {
+	silent, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	dialled := make(chan error, 1)
+	go func() {
+		_, err := quicgo.DialAddr(ctx, silent.LocalAddr().String(), ours(), nil)
+		dialled <- err
+	}()
+	first := make([]byte, 1500)
+	n, _, err := silent.ReadFromUDP(first)
+	cancel()
+	if receive(t, dialled); err != nil {
+		t.Fatal(err)
+	}
+	for name, config := range map[string]*quic.Config{
+		"in all":         {MaxOpening: 16, StreamTimeout: patience},
+		"of one address": {MaxOpeningPerIP: 16, StreamTimeout: patience},
+	} {
+		lis := listen(t, config)
+		datagram := bytes.Clone(first[:n])
+		answer := func(wait time.Duration) byte {
+			conn, err := net.Dial("udp", lis.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			if _, err := conn.Write(datagram); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 1500)
+			_ = conn.SetReadDeadline(time.Now().Add(wait))
+			_, _ = conn.Read(b)
+			return b[0] & 0xf0
+		}
+		if got := answer(patience); got != 0xc0 { // an Initial
+			t.Errorf("%s: the answer to the first begins with %#x", name, got)
+		}
+		if _, err := rawDial(t, lis.Addr().String(), ours()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, name+": one more has to prove its address", func() bool {
+			datagram[6]++ // of the connection's id: what is encrypted is not looked at by then
+			return answer(100*time.Millisecond) == 0xf0
+		})
 	}
 }
