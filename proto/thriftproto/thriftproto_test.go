@@ -3,6 +3,7 @@ package thriftproto_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -224,6 +225,7 @@ func TestRefused(t *testing.T) {
 		{"a compact message with headers", "00000012 0fff0000 00000001 0001 02000000 82210161", socket.ErrProtoUnmatch, "protocol 2"},
 		{"a transform", "00000012 0fff0000 00000001 0001 00010100 80010001", socket.ErrProtoUnmatch, "transforms"},
 		{"pairs that are cut off", "00000012 0fff0000 00000001 0001 00000101 80010001", socket.ErrMalformed, "pairs"},
+		{"a value that is longer than the headers", "00000016 0fff0000 00000001 0002 0000010101 6b7f00 80010001", socket.ErrMalformed, "pairs"},
 		{"a codec that is no number", header("X-Tp-Codec", "json"), socket.ErrMalformed, "X-Tp-Codec"},
 		{"filters without a codec", header("X-Tp-Filters", "67"), socket.ErrMalformed, "X-Tp-Codec"},
 		{"filters that are unknown", header("X-Tp-Codec", "106", "X-Tp-Filters", "fe"), socket.ErrMalformed, "254"},
@@ -302,6 +304,46 @@ func TestNumbersOfReplies(t *testing.T) {
 		p := prototest.Packet()
 		if err := conn.ReadPacket(p); err != nil || p.Seq() != want {
 			t.Errorf("number %x, want %x, %v", p.Seq(), want, err)
+		}
+	}
+}
+
+// What an error is without our headers, and that only an exception is one.
+func TestErrors(t *testing.T) {
+	for kind, code := range map[byte]int{0: 500, 1: 404, 2: 500, 5: 500, 6: 500, 7: 400, 8: 400, 9: 400, 10: 500, 11: 11} {
+		frame := append(unhex("80010003 00000001 61 00000001 0b 0001 00000001 6d 08 0002 000000"), kind, 0)
+		p := prototest.Unpack(t, headers, frame)
+		if got, want := string(p.Meta().Peek("X-Reply-Error")), fmt.Sprintf(`{"code":%d,"message":"m","detail":""}`, code); got != want {
+			t.Errorf("type %d is %s, want %s", kind, got, want)
+		}
+	}
+	reply := unhex(strings.Replace(header("X-Reply-Error", oops), "80010001", "80010002", 1))
+	if p := prototest.Unpack(t, headers, reply); p.Ptype() != 2 || p.Meta().Has("X-Reply-Error") {
+		t.Errorf("a reply that is no exception has an error: %v", p)
+	}
+}
+
+// The names of calls are kept until they are answered, and no more than there may be.
+func TestNamesAreBounded(t *testing.T) {
+	const many = 1<<16 + 1
+	var frames []byte
+	for i := range uint32(many) {
+		frames = append(frames, unhex("80010001 00000001 61")...)
+		frames = append(binary.BigEndian.AppendUint32(frames, i), 0)
+	}
+	for _, answers := range []bool{true, false} {
+		conn := prototest.NewConn(socket.Options{}, headers, frames)
+		var err error
+		n := 0
+		for ; n < many && err == nil; n++ {
+			p := prototest.Packet()
+			err = conn.ReadPacket(p)
+			if answers && err == nil {
+				err = conn.WritePacket(packet(2, p.Seq(), p.Uri(), 't', nil))
+			}
+		}
+		if answers && err != nil || !answers && (n != many || !errors.Is(err, socket.ErrMalformed)) {
+			t.Errorf("answered %v: after %d calls %v", answers, n, err)
 		}
 	}
 }

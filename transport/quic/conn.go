@@ -59,9 +59,6 @@ func (c *conn) isClosed() bool {
 
 // Read reads what the other side has written, and io.EOF at its end.
 func (c *conn) Read(b []byte) (int, error) {
-	if c.ended.Load() && !c.isClosed() {
-		return 0, io.EOF
-	}
 	n, err := c.stream.Read(b)
 	if err == io.EOF {
 		c.ended.Store(true)

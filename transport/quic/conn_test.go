@@ -180,6 +180,23 @@ func TestCloseEndsAWrite(t *testing.T) {
 	}
 }
 
+// A Read that waits ends with Close at once, not with the connection.
+func TestCloseEndsARead(t *testing.T) {
+	client, server := pair(t, &quic.Config{Linger: time.Hour})
+	failed := make(chan error, 1)
+	go func() {
+		_, err := client.Read(make([]byte, 1))
+		failed <- err
+	}()
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := receive(t, failed); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the Read: %v", err)
+	}
+	_ = server.Close() // or the client would linger
+}
+
 func TestAddresses(t *testing.T) {
 	client, server := pair(t, nil)
 	for _, a := range []net.Addr{client.LocalAddr(), client.RemoteAddr(), server.LocalAddr(), server.RemoteAddr()} {
