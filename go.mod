@@ -14,6 +14,7 @@ require (
 	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/valyala/bytebufferpool v1.0.0
 	github.com/vmihailenco/msgpack/v5 v5.4.1
+	golang.org/x/net v0.58.0
 	golang.org/x/time v0.15.0
 	google.golang.org/protobuf v1.36.11
 )
