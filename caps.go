@@ -34,24 +34,27 @@ func (c *capabilities) silent() bool {
 }
 
 // announce adds to a pull, push or reply what this side has to announce, and to a
-// pull until when its caller waits. What it returns must be called with the outcome
-// of sending the packet: it takes that off again, for the meta object may be the
+// pull until when its caller waits. The outcome of sending the packet must be told to
+// what it returns: that takes the addition off again, for the meta object may be the
 // user's, and leaves the announcement to a later packet if this one was not sent.
 // Beyond limit bytes of encoded meta data, 0 is none, it adds nothing.
-func (c *capabilities) announce(p *socket.Packet, limit int) (sent func(error)) {
+func (c *capabilities) announce(p *socket.Packet, limit int) announced {
 	said := &c.saidLaunch
 	if p.Ptype() == TypeReply {
 		said = &c.saidReply
 	}
 	first, timeout := !said.Load() && !said.Swap(true), timeLeft(p)
 	if !first && timeout == 0 {
-		return announced
+		return announced{}
 	}
-	users := p.Meta()
+	a := announced{packet: p}
 	meta := new(utils.Args)
-	users.CopyTo(meta)
-	set := func(key, value string) bool {
-		meta.Set(key, value)
+	if p.HasMeta() {
+		a.users = p.Meta()
+		a.users.CopyTo(meta)
+	}
+	set := func(key string, value int64) bool {
+		meta.SetBytesV(key, strconv.AppendInt(make([]byte, 0, 20), value, 10))
 		if limit > 0 && meta.EncodedLen() > limit { // what the user wants said goes first
 			meta.Del(key)
 			return false
@@ -59,22 +62,36 @@ func (c *capabilities) announce(p *socket.Packet, limit int) (sent func(error)) 
 		return true
 	}
 	if timeout > 0 {
-		set(MetaTimeoutKey, strconv.FormatInt(timeout, 10))
+		set(MetaTimeoutKey, timeout)
 	}
-	if first && !set(MetaCapsKey, strconv.Itoa(capControl)) {
+	if first && !set(MetaCapsKey, capControl) {
 		said.Store(false)
 		first = false
 	}
-	p.SetMeta(meta)
-	return func(err error) {
-		p.SetMeta(users)
-		if err != nil && first {
-			said.Store(false)
-		}
+	if first {
+		a.said = said
 	}
+	p.SetMeta(meta)
+	return a
 }
 
-func announced(error) {}
+// announced is what announce has added.
+type announced struct {
+	packet *socket.Packet // nil if nothing was
+	users  *utils.Args    // the meta data as it was
+	said   *atomic.Bool   // nil if there was no announcement
+}
+
+// sent takes it off again.
+func (a announced) sent(err error) {
+	if a.packet == nil {
+		return
+	}
+	a.packet.SetMeta(a.users)
+	if err != nil && a.said != nil {
+		a.said.Store(false)
+	}
+}
 
 // hear takes what the other side announces out of a packet that was read.
 // It reports whether this is news.

@@ -117,9 +117,9 @@ func (l *link) tell() {
 // send packs and queues a packet of this side. It adds what this side has to
 // announce.
 func (l *link) send(p *socket.Packet) error {
-	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
+	added := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	err := l.conn.QueuePacket(p)
-	sent(err)
+	added.sent(err)
 	if err != nil {
 		l.countFull(err)
 	}
@@ -128,9 +128,9 @@ func (l *link) send(p *socket.Packet) error {
 
 // sendNow is send that does not wait for room.
 func (l *link) sendNow(p *socket.Packet) error {
-	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
+	added := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	err := l.conn.QueuePacketNow(p)
-	sent(err)
+	added.sent(err)
 	if err != nil {
 		l.countFull(err)
 	}
@@ -156,7 +156,7 @@ func (l *link) countFull(err error) {
 // replies could leave in the same write, so it is written after tasks that wait
 // already: with their replies, not one by one by whichever processor is free.
 func (l *link) sendFromWorker(p *socket.Packet) error {
-	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
+	added := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	flush, err := l.conn.QueuePacketUnflushed(p)
 	switch {
 	case !flush:
@@ -165,7 +165,7 @@ func (l *link) sendFromWorker(p *socket.Packet) error {
 	default:
 		l.peer.pool.startBehind((*linkFlush)(l))
 	}
-	sent(err)
+	added.sent(err)
 	return err
 }
 
@@ -180,12 +180,12 @@ func (f *linkFlush) run() {
 
 // sendNeverWaiting is send for who sends to many.
 func (l *link) sendNeverWaiting(p *socket.Packet) error {
-	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
+	added := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	flush, err := l.conn.QueuePacketNeverWaiting(p)
 	if flush {
 		l.peer.pool.mustStart(flushTask{l.conn})
 	}
-	sent(err)
+	added.sent(err)
 	if err != nil {
 		l.countFull(err)
 	}
@@ -195,9 +195,9 @@ func (l *link) sendNeverWaiting(p *socket.Packet) error {
 // sendFromReader is send for the reader, which never waits. A failure to find
 // room closes the link.
 func (l *link) sendFromReader(p *socket.Packet) error {
-	sent := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
+	added := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	err := l.conn.QueuePacketNoWait(p)
-	sent(err)
+	added.sent(err)
 	l.abortIfFull(err)
 	return err
 }

@@ -34,12 +34,12 @@ import (
 // transportCase is a way to connect.
 type transportCase struct {
 	name   string
-	listen func(t *testing.T) string                // the address to listen on
+	listen func(t testing.TB) string                // the address to listen on
 	dial   func(listens string, at net.Addr) string // the one to dial then
 	secure bool
 }
 
-func fixed(addr string) func(*testing.T) string { return func(*testing.T) string { return addr } }
+func fixed(addr string) func(testing.TB) string { return func(testing.TB) string { return addr } }
 
 // withPort puts the port that was found into the address that was listened on.
 func withPort(listens string, at net.Addr) string {
@@ -52,8 +52,8 @@ func same(listens string, _ net.Addr) string { return listens }
 var transports = []transportCase{
 	{"tcp", fixed("127.0.0.1:0"), withPort, false},
 	{"tls", fixed("tls://127.0.0.1:0"), withPort, true},
-	{"unix", func(t *testing.T) string { return "unix://" + filepath.Join(t.TempDir(), "sock") }, same, false},
-	{"mem", func(t *testing.T) string { return "mem://" + strings.ReplaceAll(t.Name(), "/", "-") }, same, false},
+	{"unix", func(t testing.TB) string { return "unix://" + filepath.Join(t.TempDir(), "sock") }, same, false},
+	{"mem", func(t testing.TB) string { return "mem://" + strings.ReplaceAll(t.Name(), "/", "-") }, same, false},
 	{"ws", fixed("ws://127.0.0.1:0/tp"), withPort, false},
 	{"wss", fixed("wss://127.0.0.1:0/tp"), withPort, true},
 	{"quic", fixed("quic://127.0.0.1:0"), withPort, true},

@@ -46,6 +46,7 @@ func (s setting) String() string {
 // conversation is one session, and both its ends.
 type conversation struct {
 	setting
+	bound    time.Duration // of each pull; 0 is none
 	srv, cli *tp.Peer
 	sess     tp.Session
 	pushed   chan string   // what the server was pushed
@@ -55,15 +56,20 @@ type conversation struct {
 	release  chan struct{}
 }
 
-// hold holds the conversation and returns what became of its steps: "" is well. What
-// fails is an error of t.
-func (s setting) hold(t *testing.T) map[string]string {
-	t.Helper()
-	c := &conversation{
+func newConversation(s setting) *conversation {
+	return &conversation{
 		setting: s,
 		pushed:  make(chan string, 1), back: make(chan string, 1),
 		waiting: make(chan struct{}, 1), ended: make(chan error, 1), release: make(chan struct{}),
 	}
+}
+
+// hold holds the conversation and returns what became of its steps: "" is well. What
+// fails is an error of t.
+func (s setting) hold(t testing.TB) map[string]string {
+	t.Helper()
+	c := newConversation(s)
+	c.bound = patience
 	c.open(t)
 	results := make(map[string]string)
 	for i, run := range []func() error{c.pull, c.push, c.pulledBack, c.fail, c.large, c.concurrent, c.cancel, c.close} {
@@ -72,7 +78,7 @@ func (s setting) hold(t *testing.T) map[string]string {
 	return results
 }
 
-func (c *conversation) step(t *testing.T, results map[string]string, name string, run func() error) {
+func (c *conversation) step(t testing.TB, results map[string]string, name string, run func() error) {
 	t.Helper()
 	if why := c.proto.without[name]; why != "" {
 		results[name] = why
@@ -85,14 +91,14 @@ func (c *conversation) step(t *testing.T, results map[string]string, name string
 }
 
 // open makes the peers and the session.
-func (c *conversation) open(t *testing.T) {
+func (c *conversation) open(t testing.TB) {
 	t.Helper()
 	logger, err := tp.NewLogger(os.Stderr, "ERROR")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := tp.PeerConfig{ListenAddrs: []string{c.transport.listen(t)}, DefaultPullTimeout: patience, Logger: logger}
-	c.srv, c.cli = tp.NewPeer(&config), tp.NewPeer(&tp.PeerConfig{DefaultPullTimeout: patience, Logger: logger})
+	config := tp.PeerConfig{ListenAddrs: []string{c.transport.listen(t)}, DefaultPullTimeout: c.bound, Logger: logger}
+	c.srv, c.cli = tp.NewPeer(&config), tp.NewPeer(&tp.PeerConfig{DefaultPullTimeout: c.bound, Logger: logger})
 	if c.transport.secure {
 		c.srv.SetTLSConfig(serverTLS(t))
 		c.cli.SetTLSConfig(clientTLS(t))
