@@ -78,8 +78,9 @@ type PeerConfig struct {
 	// FrameTimeout bounds the arrival of a packet once it has begun; then the
 	// session ends. Default: 30 s.
 	FrameTimeout time.Duration `yaml:"frame_timeout" json:"frame_timeout" ini:"frame_timeout" comment:"Maximum duration for one packet to arrive; ns,µs,ms,s,m,h"`
-	// AcceptTimeout bounds the TLS handshake and the PostAccept hooks of an
-	// accepted connection together; then it is closed. Default: 5 s.
+	// AcceptTimeout bounds the TLS handshake, what a ConnOpener waits for, and the
+	// PostAccept hooks of an accepted connection together; then it is closed.
+	// Default: 5 s.
 	AcceptTimeout time.Duration `yaml:"accept_timeout" json:"accept_timeout" ini:"accept_timeout" comment:"Maximum duration of the TLS handshake and of the PostAccept plugins; ns,µs,ms,s,m,h"`
 	// MaxOpening is how many connections may be accepted and not let in yet, as
 	// long as the TLS handshake or PostAccept is under way; the first 250 ms of one
