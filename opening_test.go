@@ -3,6 +3,7 @@ package tp_test
 import (
 	"encoding/binary"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -233,4 +234,34 @@ func TestOpeningsMayComeTogether(t *testing.T) {
 	if n := srv.Stats().Refused["opening"]; n != 0 {
 		t.Errorf("%d were refused", n)
 	}
+}
+
+// udpListener accepts conns that say they come over UDP, as those of QUIC do.
+type udpListener struct{ net.Listener }
+
+type udpConn struct{ net.Conn }
+
+func (l udpListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return udpConn{conn}, err
+}
+
+func (c udpConn) RemoteAddr() net.Addr {
+	return net.UDPAddrFromAddrPort(c.Conn.RemoteAddr().(*net.TCPAddr).AddrPort())
+}
+
+// Of one address no more come in over UDP either.
+func TestOpeningsOfUDPAreBounded(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{MaxOpeningPerIP: 1, AcceptTimeout: time.Hour}, authorize())
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	noError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- srv.ServeListener(udpListener{lis}) }()
+	first := dialWire(t, lis.Addr().String())
+	eventually(t, "it is opening", func() bool { return srv.Stats().Opening == 1 })
+	time.Sleep(graceOver)
+	dialWire(t, lis.Addr().String()).wantClosed()
+	_ = first.Close()
+	noError(t, srv.Close())
+	receive(t, served)
 }
