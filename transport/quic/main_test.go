@@ -44,11 +44,24 @@ var certificates = sync.OnceValues(func() (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots}
 })
 
+// transportOf returns a Transport with the settings. Its conns do not linger for so
+// long as to be there after the tests, when the last packets of one got lost.
+func transportOf(config *quic.Config) *quic.Transport {
+	var own quic.Config
+	if config != nil {
+		own = *config
+	}
+	if own.Linger == 0 {
+		own.Linger = 2 * time.Second
+	}
+	return quic.New(&own)
+}
+
 // listen returns a listener on loopback, which the test's end closes.
 func listen(t testing.TB, config *quic.Config) net.Listener {
 	t.Helper()
 	server, _ := certificates()
-	lis, err := quic.New(config).Listen("127.0.0.1:0", server)
+	lis, err := transportOf(config).Listen("127.0.0.1:0", server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +74,7 @@ func dial(t testing.TB, config *quic.Config, addr string) net.Conn {
 	_, client := certificates()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := quic.New(config).Dial(ctx, addr, client)
+	conn, err := transportOf(config).Dial(ctx, addr, client)
 	if err != nil {
 		t.Fatal(err)
 	}
