@@ -51,8 +51,10 @@ type heard struct {
 }
 
 // talker is a peer with the handlers of the conversation.
-func talker(h *heard) *tp.Peer {
-	peer := tp.NewPeer(&tp.PeerConfig{})
+func talker(h *heard) *tp.Peer { return talkerWith(&tp.PeerConfig{}, h) }
+
+func talkerWith(config *tp.PeerConfig, h *heard) *tp.Peer {
+	peer := tp.NewPeer(config)
 	tp.RegPull(peer.PullRouter, "echo", func(_ tp.PullCtx, body *[]byte) ([]byte, *tp.Rerror) { return *body, nil })
 	tp.RegPull(peer.PullRouter, "fail", func(tp.PullCtx, *string) (string, *tp.Rerror) {
 		return "", tp.NewRerror(1234, "no", "because")
