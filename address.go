@@ -124,10 +124,23 @@ func listenOn(addr string, config *tls.Config) (servedAddr, error) {
 	default:
 		var t transport.Transport
 		if t, err = transport.Get(scheme); err == nil {
-			one.Listener, err = t.Listen(rest, config)
+			one.Listener, err = listenBy(t, rest, config)
 		}
 	}
 	return one, err
+}
+
+// listenBy listens by a registered transport.
+func listenBy(t transport.Transport, addr string, config *tls.Config) (net.Listener, error) {
+	layer, ok := t.(transport.Layer)
+	if !ok {
+		return t.Listen(addr, config)
+	}
+	lis, err := process.listen("tcp", layer.Below(addr))
+	if err != nil {
+		return nil, err
+	}
+	return layer.ListenOn(lis, addr, config)
 }
 
 // connect returns a conn to the address, with TLS if that belongs to it.

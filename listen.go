@@ -67,7 +67,8 @@ func (p *Peer) Listen(protoFunc ...socket.ProtoFunc) error {
 }
 
 // ServeListener serves what connects to lis, as Listen does with its own: with
-// TLS if the peer has it, unless lis is a transport.FinalListener. It closes lis. What lis accepts may be a ConnOpener.
+// TLS if the peer has it, unless lis is a transport.FinalListener. It closes lis. What
+// lis accepts may be a ConnOpener.
 func (p *Peer) ServeListener(lis net.Listener, protoFunc ...socket.ProtoFunc) error {
 	if lis == nil {
 		panic("tp: ServeListener: the listener is nil")

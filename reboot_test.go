@@ -311,12 +311,12 @@ func TestRebootSchemes(t *testing.T) {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "socket")
 	certFile, keyFile, roots := newCert(t)
-	plan := rebootPlan{Addrs: []string{"tls://127.0.0.1:0", "unix://" + path, "mem://x"}, CertFile: certFile, KeyFile: keyFile}
+	plan := rebootPlan{Addrs: []string{"tls://127.0.0.1:0", "unix://" + path, "mem://x", "ws://127.0.0.2:0/tp"}, CertFile: certFile, KeyFile: keyFile}
 	r := startRebootable(t, plan, testCommand())
 	cli := newPeer(t, tp.PeerConfig{})
 	cli.SetTLSConfig(&tls.Config{RootCAs: roots})
 	pid, addrs := r.await("up")
-	if len(addrs) != 3 || addrs[0] != path || addrs[2] != "mem://x" {
+	if len(addrs) != 4 || addrs[0] != path || addrs[3] != "mem://x" {
 		t.Fatalf("it listens on %q", addrs)
 	}
 	tr := startTraffic(t, "unix://"+path, nil)
@@ -330,7 +330,7 @@ func TestRebootSchemes(t *testing.T) {
 		if ended, _ := r.await("last"); ended != pid {
 			t.Errorf("process %d ended, want %d", ended, pid)
 		}
-		for _, addr := range []string{"unix://" + path, "tls://" + addrs[1]} {
+		for _, addr := range []string{"unix://" + path, "tls://" + addrs[1], "ws://" + addrs[2] + "/tp"} {
 			got, rerr := tp.Pull[int](dial(t, cli, addr), "/pid", nil)
 			if noRerror(t, rerr); got != next {
 				t.Errorf("%s is served by process %d, want %d", addr, got, next)

@@ -30,6 +30,16 @@ type Transport interface {
 	Dial(ctx context.Context, addr string, config *tls.Config) (net.Conn, error)
 }
 
+// Layer is a Transport on top of TCP. A peer opens the listener below it by itself, so
+// that a restart hands it on, and systemd may have opened it.
+type Layer interface {
+	Transport
+	// Below returns the address of TCP below addr: "0.0.0.0:80" of "0.0.0.0:80/tp".
+	Below(addr string) string
+	// ListenOn is Listen on a listener that is open. It closes lis if it fails.
+	ListenOn(lis net.Listener, addr string, config *tls.Config) (net.Listener, error)
+}
+
 // FinalListener is a listener that is used without an address, and whose conns are
 // final all the same: Peer.ServeListener adds no TLS to them. What is below them has it
 // or not, such as the HTTP server that a WebSocket came through.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/henrylee2cn/teleport/transport"
 )
 
 // listener accepts connections on one UDP socket.
@@ -28,6 +30,11 @@ type listener struct {
 
 	holders sync.WaitGroup // of the socket
 }
+
+var _ transport.FinalListener = new(listener)
+
+// FinalConns says that a peer with TLS adds none to the conns: QUIC has its own.
+func (l *listener) FinalConns() {}
 
 func newListener(socket *net.UDPConn, config *tls.Config, settings *Config) (*listener, error) {
 	l := &listener{

@@ -26,25 +26,32 @@ func Listen(addr string, config *Config) (*Listener, error) {
 
 // listen listens on an address without its scheme.
 func listen(scheme, addr string, config *Config) (*Listener, error) {
-	var own Config
-	if config != nil {
-		own = *config
+	own, err := forScheme(scheme, addr, config)
+	if err != nil { // before the port is taken
+		return nil, err
 	}
-	var host string
-	host, own.Path = cutPath(addr)
+	host, _ := cutPath(addr)
+	inner, err := net.Listen("tcp", host)
+	if err != nil {
+		return nil, err
+	}
+	return Serve(inner, own)
+}
+
+// forScheme returns the Config for an address without its scheme.
+func forScheme(scheme, addr string, config *Config) (*Config, error) {
+	own := new(Config)
+	if config != nil {
+		*own = *config
+	}
+	_, own.Path = cutPath(addr)
 	if scheme == schemePlain {
 		own.TLSConfig = nil
 	} else if own.TLSConfig == nil {
 		return nil, errors.New("websocket: wss needs a TLS configuration: that of the peer (PeerConfig.TlsCertFile), or Config.TLSConfig")
 	}
-	if _, err := own.complete(); err != nil { // before the port is taken
-		return nil, err
-	}
-	inner, err := net.Listen("tcp", host)
-	if err != nil {
-		return nil, err
-	}
-	return Serve(inner, &own)
+	_, err := own.complete()
+	return own, err
 }
 
 // Serve returns a Listener with an HTTP server of its own on inner, which may be one

@@ -39,6 +39,8 @@ func New(secure bool, config *Config) transport.Transport {
 	return s
 }
 
+var _ transport.Layer = scheme{}
+
 // scheme is a Transport.
 type scheme struct {
 	name   string
@@ -50,6 +52,26 @@ func (s scheme) Listen(addr string, config *tls.Config) (net.Listener, error) {
 	l, err := listen(s.name, addr, s.with(config))
 	if err != nil {
 		return nil, err // and no *Listener that is nil
+	}
+	return l, nil
+}
+
+// Below returns the "0.0.0.0:80" of an address like "0.0.0.0:80/tp".
+func (s scheme) Below(addr string) string {
+	host, _ := cutPath(addr)
+	return host
+}
+
+// ListenOn listens on a listener that is open, for an address like "0.0.0.0:80/tp".
+func (s scheme) ListenOn(inner net.Listener, addr string, config *tls.Config) (net.Listener, error) {
+	own, err := forScheme(s.name, addr, s.with(config))
+	if err != nil {
+		_ = inner.Close()
+		return nil, err
+	}
+	l, err := Serve(inner, own)
+	if err != nil {
+		return nil, err
 	}
 	return l, nil
 }
