@@ -47,6 +47,8 @@ var pageResults = map[string]string{
 	"given up":       "105 Dial Failed: canceled",
 	"close":          "1000 102 Connection Closed: ",
 	"close at once":  "1000",
+	"first push":     `its meta is ""`,
+	"listener":       "ok",
 	"shutdown":       "1000 102 Connection Closed: ",
 }
 
@@ -55,7 +57,7 @@ var pageResults = map[string]string{
 func TestWebSocketBrowser(t *testing.T) {
 	chromium := findChromium(t)
 	log := new(logBook)
-	srv := newPeer(t, tp.PeerConfig{Logger: log})
+	srv := newPeer(t, tp.PeerConfig{Logger: log, KeepAliveInterval: 5 * time.Second, KeepAliveTimeout: time.Second})
 	gaveUp := pageHandlers(srv)
 	lis, err := websocket.NewListener(nil)
 	if err != nil {
@@ -154,6 +156,10 @@ func pageHandlers(srv *tp.Peer) <-chan int {
 			all = append(all, fmt.Sprintf("%s: %s", path, got))
 		}
 		return strings.Join(all, "; "), nil
+	})
+	tp.RegPull(srv.PullRouter.Group("tell"), "all", func(tp.PullCtx, *any) (any, *tp.Rerror) {
+		srv.RangeSession(func(sess tp.Session) bool { return sess.Push("/all", 1) == nil })
+		return nil, nil
 	})
 	tp.RegPull(srv.PullRouter, "shutdown", func(tp.PullCtx, *any) (any, *tp.Rerror) {
 		go func() { _ = srv.Close() }() // the test's end waits for it
