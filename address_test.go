@@ -208,7 +208,7 @@ func TestAddressErrors(t *testing.T) {
 	}
 	cli := newPeer(t, tp.PeerConfig{})
 	for addr, want := range map[string]string{
-		"ws://127.0.0.1:1/tp":         `import _ "github.com/henrylee2cn/teleport/transport/websocket"`,
+		"quic://127.0.0.1:1":          `import _ "github.com/henrylee2cn/teleport/transport/quic"`,
 		"gopher://127.0.0.1:1":        "mem, tcp, tls, unix",
 		"mem://nobody":                "refused",
 		"mem://":                      "empty",

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/internal/counterpart"
 	"github.com/henrylee2cn/teleport/transport/websocket"
 )
 
@@ -55,7 +56,7 @@ var pageResults = map[string]string{
 // A page in a real browser has a session: it pulls, pushes, is pushed to and pulled from,
 // gets errors, gives up, and is drained by a server that shuts down.
 func TestWebSocketBrowser(t *testing.T) {
-	chromium := findChromium(t)
+	chromium := counterpart.Find(t, "chromium", "chromium", "chromium-browser", "google-chrome")
 	log := new(logBook)
 	srv := newPeer(t, tp.PeerConfig{Logger: log, KeepAliveInterval: 5 * time.Second, KeepAliveTimeout: time.Second})
 	gaveUp := pageHandlers(srv)
@@ -166,24 +167,6 @@ func pageHandlers(srv *tp.Peer) <-chan int {
 		return nil, nil
 	})
 	return gaveUp
-}
-
-// findChromium returns the path of the browser, or skips the test, unless
-// TP_NEED_CHROMIUM says that there must be one.
-func findChromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const missing = "THE TEST IN A BROWSER IS SKIPPED: there is no chromium in PATH (Debian: apt-get install chromium)"
-	if os.Getenv("TP_NEED_CHROMIUM") != "" {
-		t.Fatal("TP_NEED_CHROMIUM is set, but: " + missing)
-	}
-	fmt.Fprintln(os.Stderr, missing)
-	t.Skip(missing)
-	return ""
 }
 
 // browse shows a page in a browser without a window until the test's end. Its profile and

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/internal/counterpart"
 	"github.com/henrylee2cn/teleport/proto/httproto"
 	"github.com/henrylee2cn/teleport/proto/jsonproto"
 	"github.com/henrylee2cn/teleport/tptest"
@@ -39,9 +40,7 @@ func curl(t *testing.T, args ...string) string {
 }
 
 func TestCurl(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("there is no curl here")
-	}
+	counterpart.Find(t, "curl", "curl")
 	server, served := newPeer(tp.PeerConfig{PacketSizeLimit: 3 << 20})
 	url := "http://" + tptest.Serve(t, server, httproto.NewProtoFunc())
 	large := strings.Repeat("x", 2<<20)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/henrylee2cn/teleport/internal/counterpart"
 	"github.com/henrylee2cn/teleport/internal/protometa"
 	"github.com/henrylee2cn/teleport/internal/prototest"
 	"github.com/henrylee2cn/teleport/proto/pbproto"
@@ -101,9 +102,7 @@ func TestErrors(t *testing.T) {
 
 // What protoc makes of our frames, and we of its messages.
 func TestProtoc(t *testing.T) {
-	if _, err := exec.LookPath("protoc"); err != nil {
-		t.Skip("there is no protoc here")
-	}
+	counterpart.Find(t, "protobuf-compiler", "protoc")
 	protoc := func(flag string, in []byte) []byte {
 		t.Helper()
 		cmd := exec.Command("protoc", flag, "teleport.proto")
