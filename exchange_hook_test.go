@@ -166,11 +166,28 @@ func TestPostExchangeOfDroppedOnes(t *testing.T) {
 	})
 }
 
-// A broadcast is encoded once also with such a plugin, which does not see it.
-func TestPostExchangeDoesNotSeeBroadcasts(t *testing.T) {
+// postExchangeOnly is a plugin without the other hooks of everyHook.
+type postExchangeOnly struct{ p everyHook }
+
+func (p postExchangeOnly) Name() string { return p.p.Name() }
+
+func (p postExchangeOnly) PostExchange(c tp.ExchangeCtx) *tp.Rerror { return p.p.PostExchange(c) }
+
+// A broadcast is encoded once also with such a plugin, which does not see it. With one
+// that sees the pushes of a broadcast, it sees the end of each.
+func TestPostExchangeOfBroadcasts(t *testing.T) {
 	t.Parallel()
-	var atSrv overs
-	srv := newPeer(t, tp.PeerConfig{}, atSrv.plugin())
+	var alone, beside overs
+	broadcastWith(t, postExchangeOnly{alone.plugin()})
+	alone.want(t, "launched push /news")
+	broadcastWith(t, beside.plugin())
+	beside.want(t, "launched push /news", "launched push /news", "launched push /news")
+}
+
+// broadcastWith broadcasts twice and pushes once.
+func broadcastWith(t *testing.T, plugin tp.Plugin) {
+	t.Helper()
+	srv := newPeer(t, tp.PeerConfig{}, plugin)
 	got := make(chan int, 8)
 	cli := newPeer(t, tp.PeerConfig{})
 	tp.RegPush(cli.PushRouter, "news", func(_ tp.PushCtx, n *int) { got <- *n })
@@ -183,5 +200,4 @@ func TestPostExchangeDoesNotSeeBroadcasts(t *testing.T) {
 		receive(t, got)
 	}
 	noRerror(t, only(t, srv).Push("/news", 7))
-	atSrv.want(t, "launched push /news")
 }

@@ -168,7 +168,8 @@ type (
 	// refused, so that it may be the only hook that sees it. It runs where the
 	// exchange ends: in the goroutine that pulled or pushed (for GoPull, one of the
 	// peer's), in that of the handler, or in the one that reads: it must not block.
-	// A broadcast has none. A veto is logged. Plugins of the peer only.
+	// A broadcast has one for each session if it has the other hooks of pushes, else
+	// none. A veto is logged. Plugins of the peer only.
 	PostExchangePlugin interface {
 		Plugin
 		PostExchange(ExchangeCtx) *Rerror

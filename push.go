@@ -37,7 +37,8 @@ func (c *pushCmd) fill(peer *Peer, uri string, args interface{}, setting []socke
 // push sends the push. It returns either why it was refused, or what kept it
 // from being written.
 func (c *pushCmd) push() (refused *Rerror, err error) {
-	told := !c.neverWaits && c.sess.peer.plugins.seesExchanges()
+	plugins := c.sess.peer.plugins
+	told := plugins.seesExchanges() && (!c.neverWaits || plugins.seesPushes())
 	if !c.sess.peer.observes && !told {
 		return c.launch()
 	}
