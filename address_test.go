@@ -209,7 +209,7 @@ func TestAddressErrors(t *testing.T) {
 	cli := newPeer(t, tp.PeerConfig{})
 	for addr, want := range map[string]string{
 		"quic://127.0.0.1:1":          `import _ "github.com/henrylee2cn/teleport/transport/quic"`,
-		"gopher://127.0.0.1:1":        "mem, tcp, tls, unix",
+		"gopher://127.0.0.1:1":        `nothing has registered the scheme "gopher"; there are mem, `,
 		"mem://nobody":                "refused",
 		"mem://":                      "empty",
 		"unix://" + dir + "/nobody":   "no such file or directory",
