@@ -50,13 +50,13 @@ type link struct {
 	pushSeq    atomic.Uint64
 	line       *line        // the reader's; nil as long as no exchange was ordered
 	queued     int32        // exchanges that wait for a worker; guarded by the pool's mu
-	heldKiB    atomic.Int32 // of the bodies that begun exchanges hold, small ones aside
 	takesBytes bool         // the reader's: whether the last body was wanted as it came
 	left       bool         // the reader's: the other side has left
 	greeted    bool         // the reader's: one PING or PONG has come
 	tallied    bool         // what went over it is in the peer's sum; guarded by the peer's mu
 	arrived    *arrival     // the reader's; nil while it is idle
 	readEnded  atomic.Bool  // as those above: nothing more will be read
+	heldKiB    atomic.Int32 // of the bodies that begun exchanges hold, small ones aside
 	conduct    *conduct     // the reader's; nil as long as there is nothing to note
 
 	silence silence // the keeper's
