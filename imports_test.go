@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -160,5 +163,34 @@ func TestDependencies(t *testing.T) {
 	}
 	for path := range got {
 		t.Errorf("%s is a new dependency: give its reason in doc/dependencies.md, then add it here", path)
+	}
+}
+
+// go.work names each module of the repository, but for tools: make visits them all, and
+// one that go.work does not name cannot be built.
+func TestWorkspaceNamesEachModule(t *testing.T) {
+	work, err := os.ReadFile("go.work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := 0
+	err = filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (path == "tools" || path != "." && strings.HasPrefix(entry.Name(), ".")) {
+			return filepath.SkipDir
+		}
+		if entry.Name() != "go.mod" || path == "go.mod" {
+			return nil
+		}
+		modules++
+		if dir := "./" + filepath.ToSlash(filepath.Dir(path)); !strings.Contains(string(work), "\t"+dir+"\n") {
+			t.Errorf("go.work does not name %s", dir)
+		}
+		return nil
+	})
+	if err != nil || modules == 0 {
+		t.Errorf("%d modules, %v", modules, err)
 	}
 }

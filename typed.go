@@ -63,10 +63,15 @@ func regTyped[A any](r *Router, name string, reply reflect.Type, plugin []Plugin
 	r.register([]*Handler{h}, r.chain("handler "+at, plugin))
 }
 
-// Pull is Session.Pull with a typed reply:
+// Puller is what pulls: a Session, a Pool, and what a program makes of them.
+type Puller interface {
+	Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd
+}
+
+// Pull is Session.Pull, or that of a Pool, with a typed reply:
 //
 //	sum, rerr := tp.Pull[int](sess, "/add", [2]int{1, 2})
-func Pull[R any](sess Session, uri string, args interface{}, setting ...socket.PacketSetting) (R, *Rerror) {
+func Pull[R any](sess Puller, uri string, args interface{}, setting ...socket.PacketSetting) (R, *Rerror) {
 	s, ok := sess.(*session)
 	if !ok { // one of the user's own, such as one that wraps ours
 		var reply R

@@ -14,7 +14,7 @@
 //
 // A handler asks [Principal] who calls. The Dial of a client that is refused
 // fails with the Rerror of the check, mostly 401. Give the plugin to NewPeer
-// before all others: hooks run in the order of registration.
+// before all others but overload: hooks run in the order of registration.
 //
 // Tokens travel as they are: use TLS. A token is never logged, and is taken out of
 // the texts of a check that mentions it.

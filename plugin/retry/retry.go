@@ -105,12 +105,12 @@ func (r *Retrier) Repeated() uint64 { return r.repeated.Load() }
 // Spent returns how many repetitions were left out since the budget was spent.
 func (r *Retrier) Spent() uint64 { return r.spent.Load() }
 
-// Pull is Session.Pull that is repeated. The PullCmd is that of the last attempt; but
+// Pull is the Pull of a Session or a Pool that is repeated. The PullCmd is that of the last attempt; but
 // if an attempt before may have been executed, and the last one was certainly not, it
 // is that one, so that its Rerror.MaybeSent tells the truth of all.
 //
 // Args must not be changed meanwhile, and of a reply only the last counts.
-func (r *Retrier) Pull(sess tp.Session, uri string, args, reply interface{}, setting ...socket.PacketSetting) *tp.PullCmd {
+func (r *Retrier) Pull(sess tp.Puller, uri string, args, reply interface{}, setting ...socket.PacketSetting) *tp.PullCmd {
 	r.earn()
 	var unsure *tp.PullCmd
 	for attempt := 1; ; attempt++ {
@@ -133,14 +133,14 @@ func (r *Retrier) Pull(sess tp.Session, uri string, args, reply interface{}, set
 }
 
 // Pull is tp.Pull that r repeats.
-func Pull[R any](r *Retrier, sess tp.Session, uri string, args interface{}, setting ...socket.PacketSetting) (R, *tp.Rerror) {
+func Pull[R any](r *Retrier, sess tp.Puller, uri string, args interface{}, setting ...socket.PacketSetting) (R, *tp.Rerror) {
 	var reply R
 	rerr := r.Pull(sess, uri, args, &reply, setting...).Rerror()
 	return reply, rerr
 }
 
 // attempt pulls once. It returns the context of the caller too.
-func (r *Retrier) attempt(sess tp.Session, uri string, args, reply interface{}, setting []socket.PacketSetting) (*tp.PullCmd, context.Context) {
+func (r *Retrier) attempt(sess tp.Puller, uri string, args, reply interface{}, setting []socket.PacketSetting) (*tp.PullCmd, context.Context) {
 	var of context.Context
 	cancel := func() {}
 	own := func(p *socket.Packet) {
@@ -157,16 +157,19 @@ func (r *Retrier) attempt(sess tp.Session, uri string, args, reply interface{}, 
 }
 
 // mayRepeat reports whether to repeat a pull that has failed does no harm, and may help.
-func (r *Retrier) mayRepeat(sess tp.Session, cmd *tp.PullCmd) bool {
+func (r *Retrier) mayRepeat(sess tp.Puller, cmd *tp.PullCmd) bool {
 	rerr := cmd.Rerror()
 	if rerr.MaybeSent() && !cmd.Output().Idempotent() {
 		return false
 	}
-	return sess.IsOk() && r.cfg.Passes(rerr)
+	if one, ok := sess.(interface{ IsOk() bool }); ok && !one.IsOk() { // a pool may have others
+		return false
+	}
+	return r.cfg.Passes(rerr)
 }
 
 // wait makes the pause before the next attempt. It reports false if there is none.
-func (r *Retrier) wait(ctx context.Context, sess tp.Session, attempt int) bool {
+func (r *Retrier) wait(ctx context.Context, sess tp.Puller, attempt int) bool {
 	pause := r.pause(attempt)
 	if ctx.Err() != nil {
 		return false
@@ -178,13 +181,17 @@ func (r *Retrier) wait(ctx context.Context, sess tp.Session, attempt int) bool {
 		r.spent.Add(1)
 		return false
 	}
+	var closed <-chan struct{}
+	if one, ok := sess.(interface{ CloseNotify() <-chan struct{} }); ok {
+		closed = one.CloseNotify()
+	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-	case <-sess.CloseNotify():
+	case <-closed:
 	}
 	r.giveBack()
 	return false

@@ -369,3 +369,29 @@ func TestConfigs(t *testing.T) {
 		}()
 	}
 }
+
+// The pulls of a pool are repeated on another session when that of the first attempt is
+// gone.
+func TestPool(t *testing.T) {
+	b := newBackend(t)
+	addr := tptest.Serve(t, b.Peer)
+	pool, rerr := newPeer(t, tp.PeerConfig{}).NewPool(addr, 2)
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	b.codes = []int32{tp.CodeServiceUnavailable}
+	r := retry.New(retry.Config{MinPause: time.Millisecond})
+	if n, rerr := retry.Pull[int](r, pool, "/x", 1); n != 2 || rerr != nil || r.Repeated() != 1 {
+		t.Errorf("got %d, %v after %d repetitions", n, rerr, r.Repeated())
+	}
+	for _, sess := range pool.Sessions() {
+		_ = sess.Close()
+		<-sess.CloseNotify()
+	}
+	if n, rerr := retry.Pull[int](r, pool, "/x", 2); n != 3 || rerr != nil {
+		t.Errorf("got %d, %v", n, rerr)
+	}
+	if n, rerr := tp.Pull[int](pool, "/x", 3); n != 4 || rerr != nil {
+		t.Errorf("got %d, %v", n, rerr)
+	}
+}

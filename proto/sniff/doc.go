@@ -13,6 +13,9 @@
 //	go http.Serve(web, mux)
 //	err = peer.ServeListener(port)
 //
+// A rule is for a connection, not for a request: browsers and proxies send many requests
+// over one, so a Matcher cannot tell the paths of one site apart.
+//
 // TLS is the peer's: if it has any, a connection must begin with TLS, and the rules are
 // about what is within; see Config.PlainToo.
 //
