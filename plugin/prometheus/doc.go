@@ -24,7 +24,11 @@
 // that served it, with "/*" at the end for a handler of unknown paths, and "unknown"
 // for all that no handler serves or that is refused before it is routed. Of what this
 // side calls, paths beyond Config.MaxRoutes are "other", and so are codes of errors
-// beyond Config.MaxCodes in both directions.
+// beyond Config.MaxCodes in both directions, except those of package tp.
+//
+// A plugin learns whose it is when the peer listens or dials: what does not come from
+// exchanges is there from then on. With a peer that only has connections by
+// tp.Peer.ServeConn, it is there after the first exchange.
 //
 // The file grafana.json beside this package is a dashboard for Grafana.
 package prometheus

@@ -1,8 +1,10 @@
 package prometheus_test
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -80,9 +82,6 @@ func TestBothDirections(t *testing.T) {
 			t.Errorf("20 ms are %v", h)
 		}
 	}
-	if problems, err := testutil.GatherAndLint(atServer.reg); err != nil || len(problems) > 0 {
-		t.Errorf("promlint: %v, %v", problems, err)
-	}
 }
 
 // Strangers cannot make labels up.
@@ -105,17 +104,104 @@ func TestLabelsAreBounded(t *testing.T) {
 		"code=2000 direction=handled kind=pull route=/g/*":   1,
 		"code=404 direction=handled kind=pull route=unknown": 21,
 		"code=2001 direction=handled kind=pull route=/g/*":   1,
-		"code=other direction=handled kind=pull route=/g/*":  18,
+		"code=2002 direction=handled kind=pull route=/g/*":   1,
+		"code=other direction=handled kind=pull route=/g/*":  17,
 	})
 	atClient.await("tp_exchanges_total", values{
 		"code=2000 direction=called kind=pull route=/g/2000":   1,
 		"code=404 direction=called kind=pull route=/nowhere/0": 1,
-		"code=other direction=called kind=pull route=/g/2001":  1,
+		"code=2001 direction=called kind=pull route=/g/2001":   1,
 		"code=404 direction=called kind=pull route=/nowhere/1": 1,
 		"code=other direction=called kind=pull route=/g/2002":  1,
 		"code=other direction=called kind=pull route=other":    17,
 		"code=404 direction=called kind=pull route=other":      19,
 	})
+}
+
+// Codes that the other side makes up do not hide those of the library.
+func TestCodesOfTheLibraryAreKept(t *testing.T) {
+	at := newScraper(t)
+	server := quiet(t, tp.PeerConfig{})
+	tp.RegPull(server.PullRouter, "code", func(_ tp.PullCtx, code *int32) (int, *tp.Rerror) {
+		return 0, tp.NewRerror(*code, "as you like")
+	})
+	client := quiet(t, tp.PeerConfig{}, at.plugin(prometheus.Config{MaxCodes: 1}))
+	sess, _ := tptest.Pair(t, client, server)
+	for _, code := range []int32{-7, 7, 8, tp.CodeServiceUnavailable, tp.CodeConnClosed} {
+		sess.Pull("/code", code, nil)
+	}
+	at.await("tp_exchanges_total", values{
+		"code=-7 direction=called kind=pull route=/code":    1,
+		"code=other direction=called kind=pull route=/code": 2,
+		"code=503 direction=called kind=pull route=/code":   1,
+		"code=102 direction=called kind=pull route=/code":   1,
+	})
+}
+
+// A pull whose deadline passes is a 408 on both sides, and took that long.
+func TestTimeout(t *testing.T) {
+	atServer, atClient := newScraper(t), newScraper(t)
+	server := quiet(t, tp.PeerConfig{}, atServer.plugin(prometheus.Config{}))
+	tp.RegPull(server.PullRouter, "wait", func(ctx tp.PullCtx, _ *int) (int, *tp.Rerror) {
+		deadline, _ := ctx.Context().Deadline()
+		time.Sleep(time.Until(deadline)) // not only until the caller gives up: that is a 499
+		return 1, nil
+	})
+	client := quiet(t, tp.PeerConfig{}, atClient.plugin(prometheus.Config{}))
+	sess, _ := tptest.Pair(t, client, server)
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	cmd := sess.Pull("/wait", 1, nil, tp.WithContext(ctx))
+	if rerr := cmd.Rerror(); rerr == nil || rerr.Code != tp.CodeTimeout {
+		t.Fatalf("got %v", rerr)
+	}
+	atClient.await("tp_exchanges_total", values{"code=408 direction=called kind=pull route=/wait": 1})
+	atServer.await("tp_exchanges_total", values{"code=408 direction=handled kind=pull route=/wait": 1})
+	for _, m := range atClient.scrape()["tp_exchange_duration_seconds"].GetMetric() {
+		if sum := m.GetHistogram().GetSampleSum(); sum != cmd.CostTime().Seconds() {
+			t.Errorf("%v s are %v", cmd.CostTime(), sum)
+		}
+	}
+}
+
+// The metrics of several peers of a process are told apart by a label.
+func TestSeveralPeers(t *testing.T) {
+	at := newScraper(t)
+	labelled := func(name string) *tp.Peer {
+		return quiet(t, tp.PeerConfig{}, at.plugin(prometheus.Config{ConstLabels: prom.Labels{"peer": name}}))
+	}
+	client := labelled("client")
+	for i, name := range []string{"a", "b"} {
+		server := labelled(name)
+		tp.RegPull(server.PullRouter, "add", func(tp.PullCtx, *int) (int, *tp.Rerror) { return 1, nil })
+		sess, _ := tptest.Pair(t, client, server)
+		for range i + 1 {
+			sess.Pull("/add", 1, nil)
+		}
+		_ = sess.Push("/nowhere", 1) // refused
+	}
+	at.await("tp_exchanges_total", values{
+		"code=ok direction=called kind=pull peer=client route=/add":     3,
+		"code=ok direction=called kind=push peer=client route=/nowhere": 2,
+		"code=ok direction=handled kind=pull peer=a route=/add":         1,
+		"code=ok direction=handled kind=pull peer=b route=/add":         2,
+		"code=404 direction=handled kind=push peer=a route=unknown":     1,
+		"code=404 direction=handled kind=push peer=b route=unknown":     1,
+	})
+	at.await("tp_sessions", values{"peer=client": 2, "peer=a": 1, "peer=b": 1})
+	at.await("tp_refused_total", values{"peer=a reason=pushes": 1, "peer=b reason=pushes": 1})
+	all := at.scrape()
+	if len(all) != 10 {
+		t.Errorf("promlint is to see 10 families, not %d", len(all))
+	}
+	for name, family := range all {
+		if family.GetHelp() == "" { // promlint does not see that
+			t.Errorf("%s has no help", name)
+		}
+	}
+	if problems, err := testutil.GatherAndLint(at.reg); err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
+	}
 }
 
 // A path that is no UTF-8 is a label all the same.
@@ -171,6 +257,50 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// gate is a plugin that lets connections in when it is closed.
+type gate chan struct{}
+
+func (gate) Name() string                          { return "gate" }
+func (g gate) PostAccept(tp.PreSession) *tp.Rerror { <-g; return nil }
+
+// Connections that are not let in yet, and bytes that nobody reads, are seen.
+func TestWhatWaits(t *testing.T) {
+	at := newScraper(t)
+	letIn := make(gate)
+	server := quiet(t, tp.PeerConfig{CloseTimeout: -1}, at.plugin(prometheus.Config{}), letIn)
+	conn, err := net.Dial("tcp", tptest.Serve(t, server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	at.await("tp_sessions_opening", values{"": 1})
+	at.await("tp_sessions", values{"": 0})
+	close(letIn)
+	at.await("tp_sessions", values{"": 1})
+	at.await("tp_sessions_opening", values{"": 0})
+
+	var sess tp.Session
+	server.RangeSession(func(s tp.Session) bool { sess = s; return false })
+	pushed := make(chan struct{})
+	go func() { // until nothing more fits, and the connection is closed
+		defer close(pushed)
+		for body := make([]byte, 256<<10); sess.Push("/news", body) == nil; {
+		}
+	}()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		before := server.Stats().QueuedBytes
+		got := at.values("tp_write_queue_bytes")[""]
+		if before > 0 && got == float64(before) && before == server.Stats().QueuedBytes {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes that wait are %v", before, got)
+		}
+	}
+	_ = conn.Close()
+	<-pushed
+}
+
 // A pull whose connection is lost is an error of this side.
 func TestLostPulls(t *testing.T) {
 	at := newScraper(t)
@@ -197,9 +327,12 @@ func TestConfig(t *testing.T) {
 	s.plugin(prometheus.Config{ConstLabels: prom.Labels{"peer": "a"}})
 	s.plugin(prometheus.Config{ConstLabels: prom.Labels{"peer": "b"}})
 	for text, cfg := range map[string]prometheus.Config{
-		"Buckets":     {Buckets: []float64{1, 1}},
-		"ConstLabels": {ConstLabels: prom.Labels{"peer": "a"}},
-		"not a valid": {Namespace: "no name\xff"},
+		"Buckets = [1 1]":   {Buckets: []float64{1, 1}},
+		"Buckets = [1 NaN]": {Buckets: []float64{1, math.NaN()}},
+		"needs its Config":  {ConstLabels: prom.Labels{"peer": "a"}},
+		"label of buckets":  {ConstLabels: prom.Labels{"le": "a"}},
+		"duplicate label":   {ConstLabels: prom.Labels{"route": "a"}},
+		"not a valid":       {Namespace: "no name\xff"},
 	} {
 		cfg.Registerer = s.reg
 		if _, err := prometheus.New(cfg); err == nil || !strings.Contains(err.Error(), text) {
