@@ -67,6 +67,12 @@ func (p *Packet) headerFits(uri, meta int) bool {
 	return p.limits == nil || uint64(uri) <= uint64(p.limits.UriLimit) && uint64(meta) <= uint64(p.limits.MetaLimit)
 }
 
+// MetaFits reports whether encoded meta data of n bytes is allowed. A Proto need not add
+// more to the packet's meta data when what there is does not fit: the packet is refused.
+// The encoding has at least 2 bytes for each pair but the first, which has 1, beside
+// keys and values.
+func (p *Packet) MetaFits(n int) bool { return p.headerFits(0, n) }
+
 // headerError returns why they are not, if headerFits says so.
 func (p *Packet) headerError(uri, meta int) error {
 	if limit := p.limits.UriLimit; uint64(uri) > uint64(limit) {

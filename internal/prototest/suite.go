@@ -115,6 +115,22 @@ func Claims(t *testing.T, protoFunc socket.ProtoFunc, begin []byte) {
 	}
 }
 
+// ManyPairs reads a frame whose meta data is many pairs of next to no bytes. It is
+// refused as too long, and must not take the memory that all of the pairs would.
+func ManyPairs(t *testing.T, protoFunc socket.ProtoFunc, frame []byte) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := NewConn(socket.Options{MetaLimit: 16 << 10}, protoFunc, frame).ReadPacket(Packet())
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, socket.ErrExceedHeaderLimit) {
+		t.Errorf("got %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16*uint64(len(frame)) {
+		t.Errorf("%d bytes took %d bytes of memory", len(frame), took)
+	}
+}
+
 // Limits packs and unpacks the packet with a limit that it just keeps, and one that it
 // does not. Over the limit is ErrExceedPacketSizeLimit on both sides.
 func Limits(t *testing.T, protoFunc socket.ProtoFunc, p *socket.Packet) {

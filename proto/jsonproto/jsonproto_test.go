@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 	"github.com/henrylee2cn/teleport/internal/prototest"
 	"github.com/henrylee2cn/teleport/proto/jsonproto"
 	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 var lines = jsonproto.NewProtoFunc()
@@ -162,6 +164,33 @@ func TestLimits(t *testing.T) {
 	err := prototest.NewConn(socket.Options{PacketLimit: 1000}, lines, endless[:600], endless[600:]).ReadPacket(prototest.Packet())
 	if !errors.Is(err, socket.ErrExceedPacketSizeLimit) {
 		t.Errorf("a line without end: %v", err)
+	}
+}
+
+func TestManyPairs(t *testing.T) {
+	const n = 1 << 20
+	for name, meta := range map[string]string{
+		"list":   `{"":[` + strings.Repeat(`"",`, n) + `""]}`,
+		"object": `{` + strings.Repeat(`"":0,`, n) + `"":0}`,
+		"text":   `"` + strings.Repeat("a&", n) + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			prototest.ManyPairs(t, lines, []byte(`{"uri":"/a","meta":`+meta+"}\n"))
+		})
+	}
+}
+
+func TestManyFilters(t *testing.T) {
+	frame := []byte(`{"filters":[` + strings.Repeat("1,", 1<<20) + `1],"packet":""}` + "\n")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := prototest.NewConn(socket.Options{}, lines, frame).ReadPacket(prototest.Packet())
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, xfer.ErrXferPipeTooLong) {
+		t.Errorf("got %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16*uint64(len(frame)) {
+		t.Errorf("%d bytes took %d bytes of memory", len(frame), took)
 	}
 }
 

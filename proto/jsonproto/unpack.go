@@ -11,6 +11,7 @@ import (
 	"github.com/henrylee2cn/teleport/codec"
 	"github.com/henrylee2cn/teleport/internal/protometa"
 	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // object is a packet as it is read. It may be one that went through filters.
@@ -24,8 +25,8 @@ type object struct {
 	Body   json.RawMessage `json:"body"`
 	Body64 []byte          `json:"body64"`
 
-	Filters []json.RawMessage `json:"filters"`
-	Packet  []byte            `json:"packet"`
+	Filters json.RawMessage `json:"filters"`
+	Packet  []byte          `json:"packet"`
 }
 
 // Unpack reads one line. When the other side sends no more, its pulls are answered first.
@@ -85,11 +86,11 @@ func parseLine(p *socket.Packet, line []byte) (body []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Filters) > 0 {
-		ids, err := parseFilters(o.Filters)
-		if err != nil {
-			return nil, err
-		}
+	ids, err := parseFilters(o.Filters)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) > 0 {
 		if err := p.SetFilters(ids); err != nil {
 			return nil, err
 		}
@@ -100,7 +101,7 @@ func parseLine(p *socket.Packet, line []byte) (body []byte, err error) {
 		if o, err = parseObject(plain); err != nil {
 			return nil, err
 		}
-		if len(o.Filters) > 0 {
+		if ids, err = parseFilters(o.Filters); err != nil || len(ids) > 0 {
 			return nil, malformed("filters within filters")
 		}
 	}
@@ -122,16 +123,28 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", socket.ErrMalformed, fmt.Errorf(format, args...))
 }
 
-func parseFilters(list []json.RawMessage) (ids []byte, err error) {
-	for _, item := range list {
-		var text string
-		if json.Unmarshal(item, &text) == nil && len(text) == 1 {
+// parseFilters parses a list of filters, which may be null. Of one that is too long it
+// returns the beginning, which is too long as well.
+func parseFilters(list json.RawMessage) (ids []byte, err error) {
+	dec := json.NewDecoder(bytes.NewReader(list))
+	dec.UseNumber()
+	switch token, _ := dec.Token(); token {
+	case nil:
+		return nil, nil
+	case json.Delim('['):
+	default:
+		return nil, malformed("the filters %.32s are no list", list)
+	}
+	for dec.More() && len(ids) <= xfer.MaxFilters {
+		item, _ := dec.Token() // the whole was valid
+		text := fmt.Sprint(item)
+		if _, isText := item.(string); isText && len(text) == 1 {
 			ids = append(ids, text[0])
 			continue
 		}
-		id, err := strconv.ParseUint(string(item), 10, 8)
+		id, err := strconv.ParseUint(text, 10, 8)
 		if err != nil {
-			return nil, malformed("the filter %.32s", item)
+			return nil, malformed("the filter %.32s", text)
 		}
 		ids = append(ids, byte(id))
 	}
@@ -192,6 +205,10 @@ func parseMeta(p *socket.Packet, b []byte) error {
 	case nil:
 		return nil
 	case string:
+		if !p.MetaFits(len(token)) { // it is refused as one long value, which costs less
+			p.Meta().Set("", token)
+			return nil
+		}
 		p.Meta().Parse(token)
 		return nil
 	case json.Delim:
@@ -201,37 +218,53 @@ func parseMeta(p *socket.Packet, b []byte) error {
 	default:
 		return malformed("the meta data is %v", token)
 	}
-	for dec.More() {
+	m := metaReader{p: p}
+	for dec.More() && m.fits() {
 		key, _ := dec.Token() // the whole was valid
 		value, _ := dec.Token()
 		if value == json.Delim('[') {
-			for dec.More() {
+			for dec.More() && m.fits() {
 				item, _ := dec.Token()
-				if err := addMeta(p, key, item); err != nil {
+				if err := m.add(key, item); err != nil {
 					return err
 				}
 			}
-			_, _ = dec.Token()
+			if m.fits() {
+				_, _ = dec.Token()
+			}
 			continue
 		}
-		if err := addMeta(p, key, value); err != nil {
+		if err := m.add(key, value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func addMeta(p *socket.Packet, key, value json.Token) error {
+// metaReader adds pairs to the meta data of a packet.
+type metaReader struct {
+	p    *socket.Packet
+	size int // the least that their encoding takes
+}
+
+// fits reports whether the packet is not refused already: a pair of a list may be of 3
+// bytes, and takes 50 in memory.
+func (m *metaReader) fits() bool { return m.p.MetaFits(max(m.size-1, 0)) }
+
+func (m *metaReader) add(key, value json.Token) error {
+	var text string
 	switch value := value.(type) {
 	case string:
-		p.Meta().Add(key.(string), value)
+		text = value
 	case json.Number:
-		p.Meta().Add(key.(string), value.String())
+		text = value.String()
 	case bool:
-		p.Meta().Add(key.(string), strconv.FormatBool(value))
+		text = strconv.FormatBool(value)
 	default:
 		return malformed("the meta data has no text for %.64q", key)
 	}
+	m.p.Meta().Add(key.(string), text)
+	m.size += len(key.(string)) + len(text) + 2
 	return nil
 }
 

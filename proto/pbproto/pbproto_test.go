@@ -182,6 +182,12 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestManyPairs(t *testing.T) {
+	const metaField = 4<<3 | 2
+	pairs := bytes.Repeat([]byte{metaField, 0}, 1<<20)
+	prototest.ManyPairs(t, pb, append(protowire.AppendVarint(nil, uint64(len(pairs))), pairs...))
+}
+
 func TestMalformed(t *testing.T) {
 	for name, frame := range map[string]string{
 		"long length":          "ffffffffff 01",

@@ -75,6 +75,7 @@ func clearFields(p *socket.Packet) {
 
 func parsePacket(p *socket.Packet, b []byte) (body, filters, filtered []byte, err error) {
 	var rerr *protometa.Error
+	meta := 0 // the least that its encoding takes
 	err = eachField(b, func(field protowire.Number, n uint64, value []byte) error {
 		switch field {
 		case fieldSeq:
@@ -95,7 +96,12 @@ func parsePacket(p *socket.Packet, b []byte) (body, filters, filtered []byte, er
 			}
 			p.SetUri(string(value))
 		case fieldMeta:
-			return parsePair(p, value)
+			if !p.MetaFits(max(meta-1, 0)) { // a pair may be of 2 bytes here, and takes 50 in memory
+				return nil
+			}
+			n, err := parsePair(p, value)
+			meta += n
+			return err
 		case fieldBody:
 			body = value
 		case fieldError:
@@ -116,9 +122,11 @@ func parsePacket(p *socket.Packet, b []byte) (body, filters, filtered []byte, er
 	return body, filters, filtered, err
 }
 
-func parsePair(p *socket.Packet, b []byte) error {
+// parsePair adds a pair to the meta data, and returns how much it adds at least to the
+// encoding of that.
+func parsePair(p *socket.Packet, b []byte) (n int, err error) {
 	var key, value []byte
-	err := eachField(b, func(field protowire.Number, _ uint64, content []byte) error {
+	err = eachField(b, func(field protowire.Number, _ uint64, content []byte) error {
 		switch field {
 		case fieldKey:
 			key = content
@@ -131,10 +139,10 @@ func parsePair(p *socket.Packet, b []byte) error {
 		err = fmt.Errorf("%w: a key in the meta data that is no UTF-8", socket.ErrMalformed)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	p.Meta().AddBytesKV(key, value)
-	return nil
+	return len(key) + len(value) + 2, nil
 }
 
 func parseError(e *protometa.Error, b []byte) error {
