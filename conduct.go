@@ -63,6 +63,14 @@ func (l *link) keepsRate() bool {
 	return int(c.packets) <= most
 }
 
+// checkRate is keepsRate for a packet. The error closes the link.
+func (l *link) checkRate() error {
+	if l.keepsRate() {
+		return nil
+	}
+	return &endReason{refusedRate, fmt.Errorf("the other side has sent more than %d packets in a second (PeerConfig.MaxPacketRate)", l.peer.cfg.MaxPacketRate)}
+}
+
 // pace is until when the PINGs or PONGs that came suffice, in seconds since
 // processStart.
 type pace uint32

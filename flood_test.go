@@ -2,6 +2,8 @@ package tp_test
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/proto/httproto"
 )
 
 // Pulls by the ten thousand whose handlers sleep, and then their peer is gone: the
@@ -171,4 +174,27 @@ func TestFaultPacketRate(t *testing.T) {
 		t.Errorf("%d packets were read", in)
 	}
 	eventually(t, "the log has the reason", func() bool { return log.contains("WARN", "MaxPacketRate") })
+}
+
+// Requests that httproto answers by itself count as packets.
+func TestFaultPacketRateOfAnswered(t *testing.T) {
+	const most = 200
+	log := new(logBook)
+	srv := newPeer(t, tp.PeerConfig{Logger: log, MaxPacketRate: most})
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.ServeListener(lis, httproto.NewProtoFunc())
+	conn, err := net.Dial("tcp", lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go io.Copy(io.Discard, conn)
+	_, _ = io.WriteString(conn, strings.Repeat("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 10*most))
+	eventually(t, "it is gone", func() bool { return srv.Stats().Refused["packet_rate"] == 1 })
+	if !log.contains("WARN", "MaxPacketRate") {
+		t.Errorf("the log has no reason:\n%s", log)
+	}
 }

@@ -76,6 +76,9 @@ func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 	cfg := &l.peer.cfg
 	l.conn = l.peer.connOptions.NewConn(c, protoFunc...)
 	l.conn.OnWriteError(l.abort)
+	if cfg.MaxPacketRate > 0 {
+		l.conn.OnSkip(l.checkRate)
+	}
 	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)
 	l.conn.SetWriteTimeout(cfg.DefaultWriteTimeout)
 	return l

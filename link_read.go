@@ -187,8 +187,8 @@ func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
 	if p.Ptype() != TypeReply {
 		l.wakeArrived() // what follows may take time
 	}
-	if !l.keepsRate() {
-		return &endReason{refusedRate, fmt.Errorf("the other side has sent more than %d packets in a second (PeerConfig.MaxPacketRate)", l.peer.cfg.MaxPacketRate)}
+	if err := l.checkRate(); err != nil {
+		return err
 	}
 	if p.Ptype() == TypeUndefined || p.Ptype() > TypePong {
 		return unknownType(p.Ptype())

@@ -91,7 +91,8 @@ type Conn struct {
 	ownMu sync.Mutex // protects following
 	own   *ownValues // nil as long as there are none
 
-	onWriteError func(error) // may be nil
+	onWriteError func(error)  // may be nil
+	onSkip       func() error // may be nil
 
 	packMu sync.Mutex // one Pack at a time; protects following
 	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
@@ -252,6 +253,11 @@ func (c *Conn) ownValues() *ownValues {
 // OnWriteError sets what is called once when a write has failed. It is called before
 // the Conn is used.
 func (c *Conn) OnWriteError(fn func(error)) { c.onWriteError = fn }
+
+// OnSkip sets what is called when the Proto has read a packet that is none for the user,
+// by the goroutine that reads: see Stream.NextPacket, which returns the error. It is called
+// before the Conn is used.
+func (c *Conn) OnSkip(fn func() error) { c.onSkip = fn }
 
 // ReadPacket reads the next packet: see Socket. A body that was to be held
 // (Packet.HoldBody) is kept undecoded.

@@ -28,6 +28,10 @@ type Stream interface {
 	// at the latest when Unpack next waits for bytes. Unpack must hold nothing that
 	// Pack needs.
 	Answer(*Packet) error
+	// NextPacket says that what Unpack has read so far was a packet which is none
+	// for the user, and that another one begins: FrameTimeout is for one of them. An
+	// error, which Unpack must return, says that there were too many.
+	NextPacket() error
 	// RemoteAddr returns the address of the other side.
 	RemoteAddr() net.Addr
 }
@@ -40,6 +44,15 @@ func (s protoStream) LookAhead() ([]byte, error) { return s.c.lookAhead() }
 func (s protoStream) Discard(n int) { s.c.in.take(n) }
 
 func (s protoStream) Answer(p *Packet) error { return s.c.QueuePacketNoWait(p) }
+
+// NextPacket is for Unpack too.
+func (s protoStream) NextPacket() error {
+	s.c.in.begun, s.c.in.frameTimed = false, false
+	if s.c.onSkip != nil {
+		return s.c.onSkip()
+	}
+	return nil
+}
 
 func (s protoStream) RemoteAddr() net.Addr { return s.c.conn.RemoteAddr() }
 

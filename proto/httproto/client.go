@@ -149,7 +149,6 @@ func (h *proto) unpackResponse(p *socket.Packet, m *message) (again bool, err er
 		return false, fmt.Errorf("%w: the server wants to speak something else", socket.ErrProtoUnmatch)
 	}
 	if m.status < 200 {
-		p.SetMeta(nil)
 		return true, nil
 	}
 	h.mu.Lock()
@@ -170,9 +169,7 @@ func (h *proto) unpackResponse(p *socket.Packet, m *message) (again bool, err er
 	}
 	h.ended = m.close
 	if request.isPush {
-		err := h.dropBody(p, m)
-		p.SetMeta(nil)
-		return true, clientError(err)
+		return true, clientError(h.dropBody(p, m))
 	}
 	p.SetSeq(request.seq)
 	p.SetPtype(protometa.Reply)

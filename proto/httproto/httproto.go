@@ -167,7 +167,21 @@ func (h *proto) Unpack(p *socket.Packet) error {
 		if err != nil || !again {
 			return err
 		}
+		if err := h.next(p); err != nil {
+			return err
+		}
 	}
+}
+
+// next is called after a message that is none for the user: the next one has nothing of
+// its headers.
+func (h *proto) next(p *socket.Packet) error {
+	p.SetMeta(nil)
+	p.XferPipe().Reset()
+	if h.stream == nil {
+		return nil
+	}
+	return h.stream.NextPacket()
 }
 
 // unpackMessage reads one message. It reports true if that is none for the user.

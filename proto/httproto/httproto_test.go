@@ -233,6 +233,37 @@ func TestRefusals(t *testing.T) {
 }
 
 // Methods that there are not leave the connection as it was.
+// Messages that are none for the user are packets of their own to FrameTimeout: it does
+// not run on in the silence after one.
+func TestSilenceAfterAnswered(t *testing.T) {
+	const bound = 200 * time.Millisecond
+	near, far := pipe()
+	defer near.Close()
+	defer far.Close()
+	s := socket.NewConn(near, socket.Options{FrameTimeout: bound}, web)
+	go func() {
+		_, _ = io.WriteString(far, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")
+		time.Sleep(2 * bound)
+		_, _ = io.WriteString(far, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+	}()
+	p := prototest.Packet()
+	if err := s.ReadPacket(p); err != nil || p.Uri() != "/a" {
+		t.Errorf("read %v, %v", p, err)
+	}
+}
+
+// What is answered here leaves nothing behind: on a connection of a reverse proxy the next
+// request is that of somebody else.
+func TestAnsweredLeavesNothing(t *testing.T) {
+	const other = " * HTTP/1.1\r\nHost: other\r\nX-User: root\r\nContent-Encoding: gzip\r\n\r\n"
+	for _, first := range []string{"OPTIONS" + other, "PUT" + strings.Replace(other, "*", "/a", 1)} {
+		read, _, _ := serve(t, socket.Options{}, nil, []byte(first+"GET /b HTTP/1.1\r\nHost: h\r\n\r\n"))
+		if len(read) != 1 || read[0].Meta().String() != "Host=h&X-Http-Method=GET" || len(read[0].Filters()) > 0 {
+			t.Errorf("after %q it read %v", first, read)
+		}
+	}
+}
+
 func TestMethods(t *testing.T) {
 	read, written, end := serve(t, socket.Options{}, nil, []byte(
 		"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"+

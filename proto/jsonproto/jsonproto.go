@@ -48,6 +48,7 @@ var types = []string{"pull", "reply", "push", "cancel", "goaway", "ping", "pong"
 type proto struct {
 	rw    io.ReadWriter
 	ahead lookahead.Reader
+	next  func() error   // that of socket.Stream; nil without one
 	pulls underway.Pulls // of the other side
 }
 
@@ -59,7 +60,13 @@ var (
 
 // NewProtoFunc returns the ProtoFunc of the format.
 func NewProtoFunc() socket.ProtoFunc {
-	return func(rw io.ReadWriter) socket.Proto { return &proto{rw: rw, ahead: lookahead.New(rw)} }
+	return func(rw io.ReadWriter) socket.Proto {
+		j := &proto{rw: rw, ahead: lookahead.New(rw)}
+		if s, ok := rw.(socket.Stream); ok {
+			j.next = s.NextPacket
+		}
+		return j
+	}
 }
 
 // Version returns '{', with which each packet begins, and "json".

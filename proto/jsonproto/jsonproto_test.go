@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -165,6 +166,25 @@ func TestLimits(t *testing.T) {
 	if !errors.Is(err, socket.ErrExceedPacketSizeLimit) {
 		t.Errorf("a line without end: %v", err)
 	}
+}
+
+// An empty line is no packet that has begun.
+func TestSilenceAfterEmptyLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		s := socket.NewConn(near, socket.Options{FrameTimeout: time.Second}, lines)
+		go func() {
+			_, _ = io.WriteString(far, "\n")
+			time.Sleep(time.Minute)
+			_, _ = io.WriteString(far, `{"uri":"/a"}`+"\n")
+		}()
+		p := prototest.Packet()
+		if err := s.ReadPacket(p); err != nil || p.Uri() != "/a" {
+			t.Errorf("read %v, %v", p, err)
+		}
+	})
 }
 
 func TestManyPairs(t *testing.T) {

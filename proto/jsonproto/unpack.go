@@ -77,6 +77,12 @@ func (j *proto) readPacket(p *socket.Packet) (body []byte, err error) {
 		j.ahead.Discard(n)
 		if end > 0 { // empty, as from a keyboard
 			begun, size = nil, 0
+			if j.next == nil {
+				continue
+			}
+			if err := j.next(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
