@@ -28,9 +28,28 @@ func copyMeta(from *utils.Args, without ...string) *utils.Args {
 	to := new(utils.Args)
 	from.CopyTo(to)
 	for _, key := range append(without, tp.MetaCapsKey, tp.MetaTimeoutKey, tp.MetaRerrorKey) {
-		to.Del(key)
+		remove(to, key)
 	}
 	return to
+}
+
+// remove deletes all pairs with the key, however it is written, and returns the value of
+// the first. In HTTP, which a client or backend may speak, upper and lower case are the
+// same, and X-Real-IP is written X-Real-Ip.
+func remove(meta *utils.Args, key string) (value string) {
+	var written []string
+	meta.VisitAll(func(k, v []byte) {
+		if !strings.EqualFold(string(k), key) {
+			return
+		}
+		if written = append(written, string(k)); len(written) == 1 {
+			value = string(v)
+		}
+	})
+	for _, k := range written {
+		meta.Del(k)
+	}
+	return value
 }
 
 // addVia adds this proxy to those that the packet came through, or tells that it went
@@ -60,16 +79,16 @@ func (p *Proxy) addVia(meta *utils.Args) *tp.Rerror {
 func (p *Proxy) addClient(meta *utils.Args, sess tp.Session) {
 	addr := ipOf(sess.RemoteIp())
 	token := p.clients.tokenOf(sess)
+	before, real := remove(meta, MetaClient), remove(meta, MetaRealIP)
 	if p.trusts(addr) {
-		if before := meta.Peek(MetaClient); len(before) > 0 {
-			token += "," + string(before)
+		if before != "" {
+			token += "," + before
 		}
-		if real := meta.Peek(MetaRealIP); len(real) > 0 {
-			addr = string(real)
+		if real != "" {
+			addr = real
 		}
 	}
 	meta.Set(MetaClient, token)
-	meta.Del(MetaRealIP) // all of them
 	if addr != "" {
 		meta.Set(MetaRealIP, addr)
 	}

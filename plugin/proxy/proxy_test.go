@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/plugin/proxy"
+	"github.com/henrylee2cn/teleport/proto/httproto"
 	"github.com/henrylee2cn/teleport/socket"
 	"github.com/henrylee2cn/teleport/tptest"
 	"github.com/henrylee2cn/teleport/tptest/relay"
@@ -515,6 +517,58 @@ func TestTrust(t *testing.T) {
 }
 
 // A client that has no IP address cannot give itself one.
+// HTTP knows no upper and lower case in the names of headers: whatever way a client writes
+// that of its address, a backend that speaks HTTP gets it once, from the proxy.
+func TestTrustOverHTTP(t *testing.T) {
+	for _, trusts := range []bool{false, true} {
+		w := &world{backend: newPeer(t, tp.PeerConfig{}), log: new(logBook)}
+		tp.RegPull(w.backend.PullRouter, "/who", func(ctx tp.PullCtx, _ *[]byte) ([]string, *tp.Rerror) {
+			var ips []string
+			ctx.(tp.ReadCtx).Input().Meta().VisitAll(func(key, value []byte) {
+				if strings.EqualFold(string(key), proxy.MetaRealIP) {
+					ips = append(ips, string(value))
+				}
+			})
+			return ips, nil
+		})
+		cfg := proxy.Config{}
+		if trusts {
+			cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		}
+		w.front, w.back = newPeer(t, tp.PeerConfig{}), newPeer(t, tp.PeerConfig{})
+		web := httproto.NewProtoFunc()
+		sess, rerr := w.back.Dial(listen(t, w.backend, web), web)
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		cfg.Backend = func(tp.UnknownPushCtx) (proxy.Launcher, *tp.Rerror) { return sess, nil }
+		proxy.New(cfg).Front(w.front)
+		client, rerr := newPeer(t, tp.PeerConfig{}).Dial(listen(t, w.front, web), web)
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		want := "127.0.0.1"
+		if trusts {
+			want = "9.9.9.9"
+		}
+		got, rerr := tp.Pull[[]string](client, "/who", nil, socket.WithAddMeta("x-real-ip", "9.9.9.9"))
+		if rerr != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("trusts %v: the backend got %q, %v", trusts, got, rerr)
+		}
+	}
+}
+
+// listen serves a peer in a packet format, and returns its address.
+func listen(t *testing.T, p *tp.Peer, format socket.ProtoFunc) string {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go p.ServeListener(lis, format)
+	return lis.Addr().String()
+}
+
 func TestNoIP(t *testing.T) {
 	w := newWorld(t, proxy.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})
 	tp.RegPull(w.backend.PullRouter, "ip", func(ctx tp.PullCtx, _ *[]byte) (string, *tp.Rerror) {
