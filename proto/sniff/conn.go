@@ -100,6 +100,13 @@ func (c *conn) rule(ctx context.Context, p *peek) (*Rule, error) {
 	return rule, err
 }
 
+// Each time the rules look at all that has come. After manyAsked times it waits before it
+// reads more: what comes byte by byte would cost a second of processor time.
+const (
+	manyAsked = 64
+	askPause  = 5 * time.Millisecond
+)
+
 // errSilent says that nothing came.
 var errSilent = errors.New("sniff: it is silent")
 
@@ -136,11 +143,17 @@ func (p *peek) look(ctx context.Context, silence time.Duration, decide func(b []
 }
 
 func (p *peek) read(ctx context.Context, maySilent bool, decide func(b []byte, last bool) bool) error {
-	for ended := false; ; {
+	for asked, ended := 0, false; ; {
 		if len(p.seen) > 0 {
 			last := ended || len(p.seen) == p.most
 			if decide(p.seen, last) || last {
 				return nil
+			}
+			if asked++; asked > manyAsked {
+				select {
+				case <-time.After(askPause):
+				case <-ctx.Done():
+				}
 			}
 		}
 		n, err := p.conn.Read(p.room())

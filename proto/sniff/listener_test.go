@@ -60,6 +60,30 @@ func wantError(t *testing.T, err error, texts ...string) {
 	}
 }
 
+// What comes byte by byte is not looked at again for each byte.
+func TestByteByByte(t *testing.T) {
+	asked := 0
+	near, far := accepted(t, sniff.Config{Rules: []sniff.Rule{{Match: func(b []byte) sniff.Verdict {
+		if asked++; b[len(b)-1] == '.' {
+			return sniff.Yes
+		}
+		return sniff.More
+	}}}})
+	go func() {
+		for range 8 << 10 {
+			_, _ = far.Write([]byte{' '})
+		}
+		_, _ = far.Write([]byte{'.'})
+	}()
+	begun := time.Now()
+	conn, _, err := near.OpenConn(context.Background(), nil)
+	noError(t, err)
+	defer conn.Close()
+	if most := 100 + int(time.Since(begun)/(5*time.Millisecond)); asked > most {
+		t.Errorf("the rule was asked %d times, more than %d", asked, most)
+	}
+}
+
 // protos of rules, which are told apart by their addresses.
 func protoA(rw io.ReadWriter) socket.Proto { return socket.NewFastProto(rw) }
 func protoB(rw io.ReadWriter) socket.Proto { return socket.NewFastProto(rw) }
