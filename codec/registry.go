@@ -97,6 +97,21 @@ func Alias(alias, name string) {
 	registry.byName.Store(alias, e)
 }
 
+// importable is a codec that a package registers when it is imported.
+type importable struct {
+	id         byte
+	name, path string
+}
+
+var wellKnown = []importable{
+	{'f', "form", "codec/form"}, {'m', "msgpack", "codec/msgpack"}, {'x', "xml", "codec/xml"},
+	{'t', "thrift", "proto/thriftproto"},
+}
+
+func (i importable) remedy() string {
+	return fmt.Sprintf("import _ %q", "github.com/henrylee2cn/teleport/"+i.path)
+}
+
 // Get returns the codec with the id, or an error that names the id. It takes
 // no lock.
 func Get(id byte) (Codec, error) {
@@ -105,6 +120,11 @@ func Get(id byte) (Codec, error) {
 	}
 	if id == NilCodecId {
 		return nil, fmt.Errorf("codec: id 0 means no codec: set the body codec of the packet")
+	}
+	for _, known := range wellKnown {
+		if known.id == id {
+			return nil, fmt.Errorf("codec: no codec has id %s: %s", showID(id), known.remedy())
+		}
 	}
 	return nil, fmt.Errorf("codec: no codec has id %s: register it with codec.Reg", showID(id))
 }
@@ -116,6 +136,11 @@ func GetByName(name string) (Codec, error) {
 	}
 	if name == NilCodecName {
 		return nil, fmt.Errorf("codec: the empty name means no codec: set the name of a codec")
+	}
+	for _, known := range wellKnown {
+		if known.name == name {
+			return nil, fmt.Errorf("codec: no codec is named %q: %s", name, known.remedy())
+		}
 	}
 	return nil, fmt.Errorf("codec: no codec is named %.64q: register it with codec.Reg", name)
 }

@@ -150,3 +150,14 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+// Who misses a codec of this repository is told what to import.
+func TestGetNamesTheImport(t *testing.T) {
+	_, byID := codec.Get('t')
+	_, byName := codec.GetByName("msgpack")
+	for want, err := range map[string]error{"teleport/proto/thriftproto": byID, "teleport/codec/msgpack": byName} {
+		if err == nil || !strings.Contains(err.Error(), "import _ \"github.com/henrylee2cn/"+want) {
+			t.Errorf("got %v, want %s in it", err, want)
+		}
+	}
+}

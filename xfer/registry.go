@@ -45,11 +45,17 @@ func Replace(xferFilter XferFilter) XferFilter {
 	return nil
 }
 
+// wellKnown are the filters that a package registers when it is imported.
+var wellKnown = map[byte]string{'c': "crc32c", 'm': "md5", 's': "s2", 'z': "zstd"}
+
 // Get returns the registered filter with the id, or an error that names the
 // id. It takes no lock.
 func Get(id byte) (XferFilter, error) {
 	if f := registry[id].Load(); f != nil {
 		return *f, nil
+	}
+	if name := wellKnown[id]; name != "" {
+		return nil, fmt.Errorf("xfer: no filter has id %s: import _ %q", showID(id), "github.com/henrylee2cn/teleport/xfer/"+name)
 	}
 	return nil, fmt.Errorf("xfer: no filter has id %s: register it with xfer.Reg", showID(id))
 }

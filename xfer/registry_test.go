@@ -84,3 +84,10 @@ func TestRegConcurrent(t *testing.T) {
 		t.Errorf("%d of 8 registered the same id, want 1", won)
 	}
 }
+
+// Who misses a filter of this repository is told what to import.
+func TestGetNamesTheImport(t *testing.T) {
+	if _, err := xfer.Get('z'); err == nil || !strings.Contains(err.Error(), `import _ "github.com/henrylee2cn/teleport/xfer/zstd"`) {
+		t.Errorf("got %v", err)
+	}
+}
