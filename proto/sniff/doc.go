@@ -10,7 +10,7 @@
 //		{Match: sniff.HTTP, Handle: web.Hand},                // all else of HTTP, WebSockets too
 //	}})
 //	...
-//	go http.Serve(web, mux)
+//	go (&http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}).Serve(web)
 //	err = peer.ServeListener(port)
 //
 // A rule is for a connection, not for a request: browsers and proxies send many requests
@@ -22,7 +22,8 @@
 // Until its first bytes have come a connection is one that is not let in yet, which
 // PeerConfig.AcceptTimeout, MaxOpening and MaxOpeningPerIP bound, as they do the TLS
 // handshake. So one that says nothing is closed, unless Config.Silent says what it is:
-// a client of a push gateway may wait for pushes, and send nothing before.
+// a client of a push gateway may wait for pushes, and send nothing before. What a Handle has
+// taken over is bounded by whoever has it: an http.Server needs its ReadHeaderTimeout.
 //
 // A Listener costs a session nothing when its first packet has been read.
 package sniff
