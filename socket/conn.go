@@ -472,9 +472,6 @@ func (c *Conn) stagePacket(ctx context.Context, p *Packet, how patience) (target
 		if err == errNoRoom {
 			continue
 		}
-		if err == nil && c.watcher != nil {
-			c.watcher.FrameQueued(p)
-		}
 		return target, c.flushUnless(flush, ctx, how), err
 	}
 }
@@ -503,7 +500,10 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 		putBuffer(frame)
 		return 0, false, err
 	}
-	return c.out.commitAdmitted(c, frame, a.how)
+	if target, flusher, err = c.out.commitAdmitted(c, frame, a.how); err == nil && c.watcher != nil {
+		c.watcher.FrameQueued(p) // before another Pack: what it has written is not queued
+	}
+	return target, flusher, err
 }
 
 func (c *Conn) pack(p *Packet) (err error) {

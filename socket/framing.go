@@ -62,7 +62,7 @@ func (s protoStream) RemoteAddr() net.Addr { return s.c.conn.RemoteAddr() }
 type FrameWatcher interface {
 	Proto
 	// FrameQueued is called after each Pack or AppendFrame whose frame is queued, by
-	// the goroutine that writes. It must not wait.
+	// the goroutine that writes; after a Pack before the next one begins. It must not wait.
 	FrameQueued(p *Packet)
 }
 

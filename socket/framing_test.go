@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +279,46 @@ type stagedWatcher struct {
 }
 
 func (w stagedWatcher) FrameQueued(p *socket.Packet) { w.queued <- p.Seq() }
+
+// With a Pack, the frame of each packet is queued, and that told, before the next Pack: what
+// a Proto has noted in it is of that packet.
+func TestFrameQueuedBeforeNextPack(t *testing.T) {
+	var packed atomic.Uint64
+	var wrong atomic.Int32
+	c := newScript().conn(socket.Options{}, func(io.ReadWriter) socket.Proto {
+		return toldProto{func(p *socket.Packet) error {
+			packed.Store(p.Seq())
+			return nil
+		}, func(p *socket.Packet) {
+			if packed.Load() != p.Seq() {
+				wrong.Add(1)
+			}
+		}}
+	})
+	var all sync.WaitGroup
+	for i := range uint64(8) {
+		all.Go(func() {
+			for n := range uint64(2000) {
+				if err := c.QueuePacket(socket.NewPacket(socket.WithSeq(n<<3 | i))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := wrong.Load(); n > 0 {
+		t.Errorf("%d were told after another Pack", n)
+	}
+}
+
+// toldProto is a Proto that only packs, and is told.
+type toldProto struct {
+	packFunc
+	told func(p *socket.Packet)
+}
+
+func (w toldProto) FrameQueued(p *socket.Packet) { w.told(p) }
 
 func TestFrameWatcher(t *testing.T) {
 	queued := make(chan uint64, 1)
