@@ -104,7 +104,9 @@ type importable struct {
 }
 
 var wellKnown = []importable{
-	{'f', "form", "codec/form"}, {'m', "msgpack", "codec/msgpack"}, {'x', "xml", "codec/xml"},
+	{'f', "form", "codec/form"},
+	{'m', "msgpack", "codec/msgpack"},
+	{'x', "xml", "codec/xml"},
 	{'t', "thrift", "proto/thriftproto"},
 }
 
