@@ -1,16 +1,20 @@
 package tp_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // Closing with unread input reset the conn: replies were lost.
@@ -324,6 +328,64 @@ func TestCloseServesWhatStillArrives(t *testing.T) {
 			time.Sleep(50 * time.Millisecond) // a reset would come now
 			client.send(frame{ptype: tp.TypePush, uri: "/note", codec: 'j', body: "2"})
 			for receive(t, notes) != 2 {
+			}
+		})
+	}
+}
+
+// slowFilter changes nothing, and waits before it packs that.
+type slowFilter struct{ begun, stop chan struct{} }
+
+func (*slowFilter) Id() byte                          { return 'W' }
+func (*slowFilter) OnUnpack(b []byte) ([]byte, error) { return b, nil }
+func (f *slowFilter) OnPack(b []byte) ([]byte, error) {
+	close(f.begun)
+	<-f.stop
+	return b, nil
+}
+
+// A pull that is refused is answered, also when the session closes meanwhile: it was
+// lost to a program of 2017, for which nobody waits until it has its answers.
+func TestCloseLosesNoRefusal(t *testing.T) {
+	body := strings.Repeat("b", 64<<10)
+	for _, test := range []struct {
+		name string
+		cfg  tp.PeerConfig
+		uri  string
+		code string
+	}{
+		{"too many handlers", tp.PeerConfig{MaxHandlers: 1}, "/wait", "503"},
+		{"too many bytes", tp.PeerConfig{MaxHandlerBytes: 1}, "/wait", "503"},
+		{"URI too long", tp.PeerConfig{UriSizeLimit: 100}, "/" + strings.Repeat("u", 200), "400"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			srv := newPeer(t, test.cfg)
+			g := newGate()
+			defer g.unlock()
+			tp.RegPull(srv.PullRouter, "wait", func(tp.PullCtx, *[]byte) (int, *tp.Rerror) { g.pass(); return 0, nil })
+			addr := serve(t, srv)
+			client := dialWire(t, addr)
+			served := only(t, srv)
+			dialWire(t, addr).send(jsonPull(1, "/wait", body))
+			g.await(t, 1)
+
+			filter := &slowFilter{make(chan struct{}), make(chan struct{})}
+			xfer.Replace(filter)
+			pull := jsonPull(1, test.uri, body).bytes()
+			pull = append([]byte{0, 0, 0, 0, 'f', 1, filter.Id()}, pull[6:]...)
+			binary.BigEndian.PutUint32(pull, uint32(len(pull)))
+			client.sendBytes(pull)
+			receive(t, filter.begun)
+			closed := make(chan error, 1)
+			go func() { closed <- served.Close() }()
+			time.Sleep(50 * time.Millisecond) // the answer would be lost now
+			close(filter.stop)
+			if reply, err := client.nextBytes(); !strings.Contains(string(reply), url.QueryEscape(`"code":`+test.code)) {
+				t.Errorf("the answer is %q, %v", reply, err)
+			}
+			_ = client.Close()
+			if err := receive(t, closed); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -248,19 +248,12 @@ func (l *link) sendPing() {
 	}
 }
 
-// begin counts one more handler, or reports that there are too many.
-func (l *link) begin(limited bool) bool {
+// begin counts one more handler, and reports whether these are too many.
+func (l *link) begin() (tooMany bool) {
 	n, all := l.handlers.Add(1), l.peer.handlers.Add(1)
-	if !limited {
-		return true
-	}
 	cfg := &l.peer.cfg
-	if cfg.MaxSessionHandlers > 0 && int(n) > cfg.MaxSessionHandlers ||
-		cfg.MaxHandlers > 0 && all > int64(cfg.MaxHandlers) {
-		l.finish()
-		return false
-	}
-	return true
+	return cfg.MaxSessionHandlers > 0 && int(n) > cfg.MaxSessionHandlers ||
+		cfg.MaxHandlers > 0 && all > int64(cfg.MaxHandlers)
 }
 
 // finish counts one handler less.

@@ -296,14 +296,15 @@ func hookGone(where string) *Rerror {
 func (l *link) handlePull(c *handlerCtx) error {
 	c.prepare()
 	c.takeTimeout()
-	if !l.begin(true) {
-		l.peer.tally.refuse(refusedHandlers)
-		l.refusePull(c, tooBusy())
-		return nil
-	}
+	many := l.begin()
 	if l.halfShut.Load() { // looked at after begin: the drainer looks the other way round
 		l.finish()
 		c.input.ReleaseBody() // it cannot be answered, so it is not executed
+		return nil
+	}
+	if many {
+		l.peer.tally.refuse(refusedHandlers)
+		l.refusePull(c, tooBusy())
 		return nil
 	}
 	c.rerr = l.counted(c, l.peer.plugins.PostReadPullHeader)
@@ -316,7 +317,6 @@ func (l *link) handlePull(c *handlerCtx) error {
 		l.expect(c.handler.newArg == nil)
 	}
 	if !l.hold(c) {
-		c.end()
 		l.peer.tally.refuse(refusedBytes)
 		l.refusePull(c, tooLarge())
 		return nil
@@ -328,7 +328,6 @@ func (l *link) handlePull(c *handlerCtx) error {
 		return l.order(c)
 	default:
 		if !l.peer.pool.startExchange(c) {
-			c.end()
 			l.peer.tally.refuse(refusedHandlers)
 			l.refusePull(c, tooBusy())
 		}
@@ -360,8 +359,9 @@ func tooLarge() *Rerror {
 		"the running handlers hold too many bytes: see PeerConfig.MaxSessionHandlerBytes and MaxHandlerBytes")
 }
 
-// refusePull answers from the reader why a pull is not executed.
+// refusePull answers from the reader why a pull that begin has counted is not executed.
 func (l *link) refusePull(c *handlerCtx, rerr *Rerror) {
+	defer c.end() // only now: a drainer that finds none under way lets nothing be sent
 	c.input.ReleaseBody()
 	out := c.Output()
 	c.fillReply(out, nil, rerr)
@@ -375,10 +375,7 @@ func (l *link) refusePull(c *handlerCtx, rerr *Rerror) {
 }
 
 func (l *link) handlePush(c *handlerCtx) error {
-	many := !l.begin(true)
-	if many {
-		l.begin(false) // a push is never dropped: it waits in line instead
-	}
+	many := l.begin() // it waits in line then: a push is never dropped
 	c.prepare()
 	rerr := l.counted(c, l.peer.plugins.PostReadPushHeader)
 	if rerr == nil {

@@ -100,6 +100,7 @@ func (l *link) handleRefused(p *socket.Packet, c *handlerCtx, why error) error {
 		l.wakeArrived()
 		c = l.contextFor(p, c)
 		c.prepare()
+		l.begin()
 		l.refusePull(c, rerr)
 	case TypePush:
 		l.wakeArrived() // the logger may be slow
