@@ -26,6 +26,7 @@ help: ## show this list
 .PHONY: test
 test: need-cc ## vet and test every module, with the race detector
 	@$(call each,$(GO) vet ./... && $(GO) test -race -count=1 ./...)
+	$(GO) test -count=1 ./socket # with the system calls that the race detector must not miss
 
 .PHONY: race
 race: need-cc ## hunt for races: test every module 5 times on 1, 2 and 4 Ps

@@ -9,3 +9,5 @@ const canReadRaw = false
 func (in *inbox) readReady(uintptr) bool { return true }
 
 func (w *onceWrite) try(uintptr) bool { return true }
+
+func countRush(int) {}

@@ -18,7 +18,7 @@ func (in *inbox) readReady(fd uintptr) bool {
 	b := in.buf
 	b.r, b.w = 0, 0
 	for {
-		n, err := syscall.Read(int(fd), b.mem)
+		n, err := tryRead(fd, b.mem)
 		switch err {
 		case nil:
 			if n <= 0 {
@@ -41,7 +41,7 @@ func (in *inbox) readReady(fd uintptr) bool {
 // try is called by syscall.RawConn.Write. It never waits.
 func (w *onceWrite) try(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), w.b)
+		n, err := tryWrite(fd, w.b)
 		switch err {
 		case nil:
 			w.n = n

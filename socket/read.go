@@ -184,6 +184,9 @@ func (in *inbox) count(n int) { in.bytes.Store(in.bytes.Load() + uint64(n)) }
 // goroutine that reads.
 func (c *Conn) CountRead(packets int) {
 	c.in.packets.Store(c.in.packets.Load() + uint64(packets))
+	if c.raw != nil {
+		countRush(packets)
+	}
 }
 
 // BytesRead returns how many bytes were ever read of the conn. While it grows the

@@ -128,6 +128,11 @@ func (c *Conn) writeBatch(batch []*buffer, from int) (uncounted int) {
 // write gives the kernel some of b. It takes at least writeChunk, or all, within
 // the write timeout.
 func (c *Conn) write(b []byte) (n int, err error) {
+	if c.raw != nil && c.out.due == 0 && len(b) <= writeChunk { // most often there is room
+		if n, err = c.writeOnce(b); n > 0 || err != nil {
+			return n, err
+		}
+	}
 	most := maxWrite
 	if c.out.due > 0 {
 		most = int(c.out.due) // of the 64 KiB that the deadline is for
