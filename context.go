@@ -59,7 +59,8 @@ type (
 		// SetMeta sets a value of the reply's meta data.
 		SetMeta(key, value string)
 		// AddXferPipe adds transfer filters to those of the pull, with which
-		// the reply goes. It panics when one is not registered.
+		// the reply goes. With one that is not registered the reply is a 500,
+		// which says which it is.
 		AddXferPipe(filterId ...byte)
 	}
 

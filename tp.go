@@ -59,7 +59,8 @@ func WithAddMeta(key, value string) socket.PacketSetting { return socket.WithAdd
 func WithBodyCodec(bodyCodec byte) socket.PacketSetting { return socket.WithBodyCodec(bodyCodec) }
 
 // WithXferPipe sends a pull or push through transfer filters, outermost
-// first. The reply comes through them too.
+// first. The reply comes through them too. With one that is not registered it fails
+// with CodeBadPacket, and says which import is missing.
 func WithXferPipe(filterId ...byte) socket.PacketSetting { return socket.WithXferPipe(filterId...) }
 
 // WithIdempotent says that executing a pull twice does no harm. When its connection

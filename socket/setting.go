@@ -2,10 +2,8 @@ package socket
 
 import (
 	"context"
-	"errors"
 
 	"github.com/henrylee2cn/teleport/utils"
-	"github.com/henrylee2cn/teleport/xfer"
 )
 
 // PacketSetting changes a packet before it is sent or read.
@@ -65,19 +63,11 @@ func WithContext(ctx context.Context) PacketSetting {
 	return func(p *Packet) { p.SetContext(ctx) }
 }
 
-// WithXferPipe adds transfer filters, outermost first. An id that is not
-// registered panics: register the filter with xfer.Reg before. With more than
-// xfer.MaxFilters in all the packet cannot be packed.
+// WithXferPipe adds transfer filters, outermost first. A packet with an id that is not
+// registered (xfer.Reg, or the import of the filter's package, does that), or with more
+// than xfer.MaxFilters in all, cannot be packed: the error says which import is missing.
 func WithXferPipe(filterId ...byte) PacketSetting {
-	return func(p *Packet) {
-		err := p.XferPipe().Append(filterId...)
-		if errors.Is(err, xfer.ErrXferPipeTooLong) { // who sends the packet is told
-			err = p.addEachFilter(filterId)
-		}
-		if err != nil {
-			panic(err)
-		}
-	}
+	return func(p *Packet) { p.XferPipe().AppendUnchecked(filterId...) }
 }
 
 // WithIdempotent says of a pull that executing it twice does no harm. On a session
@@ -86,16 +76,4 @@ func WithXferPipe(filterId ...byte) PacketSetting {
 // bounded by its deadline. It does not travel.
 func WithIdempotent() PacketSetting {
 	return func(p *Packet) { p.SetIdempotent(true) }
-}
-
-// addEachFilter adds filters of which there may be too many.
-func (p *Packet) addEachFilter(ids []byte) error {
-	for _, id := range ids {
-		var one xfer.XferPipe
-		if err := one.Append(id); err != nil {
-			return err
-		}
-		p.XferPipe().AppendFrom(&one)
-	}
-	return nil
 }

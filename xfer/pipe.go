@@ -91,6 +91,22 @@ func (x *XferPipe) appendIDs(ids []byte, strict bool) error {
 	return nil
 }
 
+// AppendUnchecked is Append for who learns of errors only where packets are packed:
+// an id that is not registered, and more than MaxFilters filters, are errors of OnPack
+// and OnUnpack.
+func (x *XferPipe) AppendUnchecked(filterId ...byte) {
+	for _, id := range filterId {
+		if x.has(id) {
+			continue
+		}
+		filter, err := Get(id)
+		if err != nil {
+			filter = missing{id, err}
+		}
+		x.filters = append(x.filters, filter)
+	}
+}
+
 // AppendFrom adds the filters of src, which may be nil, as the innermost ones
 // and leaves out those that are in the pipe already. A pipe that has more
 // than MaxFilters afterwards can neither pack nor unpack.
@@ -202,6 +218,21 @@ func (x *XferPipe) unpackAll(data []byte, max int) ([]byte, error) {
 	}
 	return data, nil
 }
+
+// missing stands in a pipe for a filter that was not registered.
+type missing struct {
+	id  byte
+	err error
+}
+
+// Id implements XferFilter.
+func (m missing) Id() byte { return m.id }
+
+// OnPack implements XferFilter.
+func (m missing) OnPack([]byte) ([]byte, error) { return nil, m.err }
+
+// OnUnpack implements XferFilter.
+func (m missing) OnUnpack([]byte) ([]byte, error) { return nil, m.err }
 
 // pack calls the OnPack of one filter.
 func pack(filter XferFilter, src []byte) (dst []byte, err error) {

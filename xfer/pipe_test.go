@@ -58,6 +58,40 @@ func TestPipeAppend(t *testing.T) {
 	}
 }
 
+// What is wrong with ids is the error of packing, and stays with the pipe.
+func TestPipeAppendUnchecked(t *testing.T) {
+	register(t, tagFilter('a'), tagFilter('b'))
+	var pipe, other xfer.XferPipe
+	pipe.AppendUnchecked('a', 'b', 'a')
+	if packed, err := pipe.OnPack([]byte("data")); string(packed) != "abdata" || err != nil {
+		t.Errorf("registered: got %q, %v", packed, err)
+	}
+	pipe.AppendUnchecked('z', 'z')
+	other.AppendFrom(&pipe)
+	for name, x := range map[string]*xfer.XferPipe{"the pipe": &pipe, "a copy": &other} {
+		if got := string(x.Ids()); got != "abz" {
+			t.Errorf("%s: ids %q, want abz", name, got)
+		}
+		for call, f := range map[string]func() ([]byte, error){
+			"OnPack":        func() ([]byte, error) { return x.OnPack([]byte("data")) },
+			"OnUnpack":      func() ([]byte, error) { return x.OnUnpack([]byte("abdata")) },
+			"OnUnpackLimit": func() ([]byte, error) { return x.OnUnpackLimit([]byte("abdata"), 100) },
+		} {
+			if got, err := f(); got != nil || err == nil || !strings.Contains(err.Error(), "/teleport/xfer/zstd") {
+				t.Errorf("%s, %s: got %q, %v", name, call, got, err)
+			}
+		}
+	}
+	pipe.AppendUnchecked('x', 'y')
+	if _, err := pipe.OnPack(nil); !errors.Is(err, xfer.ErrXferPipeTooLong) {
+		t.Errorf("five: got %v", err)
+	}
+	pipe.Reset()
+	if got, err := pipe.OnPack([]byte("data")); string(got) != "data" || err != nil {
+		t.Errorf("after Reset: got %q, %v", got, err)
+	}
+}
+
 func TestPipeTooLong(t *testing.T) {
 	var all []byte
 	for id := range 256 {

@@ -57,6 +57,9 @@ func Get(id byte) (XferFilter, error) {
 	if name := wellKnown[id]; name != "" {
 		return nil, fmt.Errorf("xfer: no filter has id %s: import _ %q", showID(id), "github.com/henrylee2cn/teleport/xfer/"+name)
 	}
+	if id == 'a' { // it needs keys, so that an import is not enough
+		return nil, fmt.Errorf("xfer: no filter has id %s: register one of github.com/henrylee2cn/teleport/xfer/aesgcm with xfer.Reg", showID(id))
+	}
 	return nil, fmt.Errorf("xfer: no filter has id %s: register it with xfer.Reg", showID(id))
 }
 

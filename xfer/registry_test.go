@@ -85,9 +85,17 @@ func TestRegConcurrent(t *testing.T) {
 	}
 }
 
-// Who misses a filter of this repository is told what to import.
+// Who misses a filter of this repository is told what to import, or to register.
 func TestGetNamesTheImport(t *testing.T) {
-	if _, err := xfer.Get('z'); err == nil || !strings.Contains(err.Error(), `import _ "github.com/henrylee2cn/teleport/xfer/zstd"`) {
-		t.Errorf("got %v", err)
+	for id, want := range map[byte]string{
+		'c': `import _ "github.com/henrylee2cn/teleport/xfer/crc32c"`,
+		'm': `import _ "github.com/henrylee2cn/teleport/xfer/md5"`,
+		's': `import _ "github.com/henrylee2cn/teleport/xfer/s2"`,
+		'z': `import _ "github.com/henrylee2cn/teleport/xfer/zstd"`,
+		'a': `register one of github.com/henrylee2cn/teleport/xfer/aesgcm with xfer.Reg`,
+	} {
+		if _, err := xfer.Get(id); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q in it", id, err, want)
+		}
 	}
 }
