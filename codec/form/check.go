@@ -128,7 +128,7 @@ func (s *shape) walk(t reflect.Type, inside []reflect.Type) error {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get(NAME_FORM), ",")
+		name, _, _ := strings.Cut(f.Tag.Get(Name), ",")
 		if !f.IsExported() && !f.Anonymous || name == "-" {
 			continue
 		}

@@ -10,7 +10,7 @@
 //	}
 //
 //	query := Search{Words: []string{"a", "b"}, Page: 2} // page=2&q=a&q=b
-//	sess.Pull("/search", query, &found, tp.WithBodyCodec(form.ID_FORM))
+//	sess.Pull("/search", query, &found, tp.WithBodyCodec(form.ID))
 //
 // The id, the name and the form of flat structs are those of erpc, which teleport
 // became. Of a struct in a field F, which erpc flattens, the field G is "F.G" here.
@@ -27,10 +27,10 @@ import (
 )
 
 const (
-	// NAME_FORM is the name of the form codec, and of its struct tag.
-	NAME_FORM = "form"
-	// ID_FORM is the id of the form codec.
-	ID_FORM = 'f'
+	// Name is the name of the form codec, and of its struct tag.
+	Name = "form"
+	// ID is the id of the form codec.
+	ID = 'f'
 )
 
 // Codec is the codec for forms. It has no state.
@@ -55,11 +55,11 @@ var (
 	decoder = form.NewDecoder()
 )
 
-// Id returns ID_FORM.
-func (Codec) Id() byte { return ID_FORM }
+// Id returns ID.
+func (Codec) Id() byte { return ID }
 
-// Name returns NAME_FORM.
-func (Codec) Name() string { return NAME_FORM }
+// Name returns Name.
+func (Codec) Name() string { return Name }
 
 // CopiesData returns true.
 func (Codec) CopiesData() bool { return true }

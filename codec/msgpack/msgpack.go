@@ -26,10 +26,10 @@ import (
 )
 
 const (
-	// NAME_MSGPACK is the name of the MessagePack codec.
-	NAME_MSGPACK = "msgpack"
-	// ID_MSGPACK is the id of the MessagePack codec.
-	ID_MSGPACK = 'm'
+	// Name is the name of the MessagePack codec.
+	Name = "msgpack"
+	// ID is the id of the MessagePack codec.
+	ID = 'm'
 )
 
 // Codec is the codec for MessagePack. It has no state.
@@ -42,11 +42,11 @@ var (
 
 func init() { codec.Reg(Codec{}) }
 
-// Id returns ID_MSGPACK.
-func (Codec) Id() byte { return ID_MSGPACK }
+// Id returns ID.
+func (Codec) Id() byte { return ID }
 
-// Name returns NAME_MSGPACK.
-func (Codec) Name() string { return NAME_MSGPACK }
+// Name returns Name.
+func (Codec) Name() string { return Name }
 
 // CopiesData returns true.
 func (Codec) CopiesData() bool { return true }

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	// NAME_PLAIN is another name of the codec "string".
-	NAME_PLAIN = "plain"
-	// ID_PLAIN is the id of the codec, that of codec.StringCodec.
-	ID_PLAIN = codec.ID_STRING
+	// Name is another name of the codec "string".
+	Name = "plain"
+	// ID is the id of the codec, that of codec.StringCodec.
+	ID = codec.ID_STRING
 )
 
 // Codec is the codec for strings, bytes, numbers and booleans. It has no state.
@@ -36,11 +36,11 @@ var (
 
 func init() {
 	codec.Reg(Codec{})
-	codec.Alias(NAME_PLAIN, codec.NAME_STRING)
+	codec.Alias(Name, codec.NAME_STRING)
 }
 
-// Id returns ID_PLAIN.
-func (Codec) Id() byte { return ID_PLAIN }
+// Id returns ID.
+func (Codec) Id() byte { return ID }
 
 // Name returns codec.NAME_STRING, the name that the codec has had since 2017.
 func (Codec) Name() string { return codec.NAME_STRING }

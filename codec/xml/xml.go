@@ -3,7 +3,7 @@
 //
 //	import "github.com/henrylee2cn/teleport/codec/xml"
 //
-//	sess.Pull("/order/get", &query, &order, tp.WithBodyCodec(xml.ID_XML))
+//	sess.Pull("/order/get", &query, &order, tp.WithBodyCodec(xml.ID))
 //
 // Structs, their tags and the element names are those of encoding/xml: a string
 // is <string>…</string>, a struct is an element with the name of its type. There
@@ -24,10 +24,10 @@ import (
 )
 
 const (
-	// NAME_XML is the name of the XML codec.
-	NAME_XML = "xml"
-	// ID_XML is the id of the XML codec.
-	ID_XML = 'x'
+	// Name is the name of the XML codec.
+	Name = "xml"
+	// ID is the id of the XML codec.
+	ID = 'x'
 )
 
 // Codec is the codec for XML. It has no state.
@@ -40,11 +40,11 @@ var (
 
 func init() { codec.Reg(Codec{}) }
 
-// Id returns ID_XML.
-func (Codec) Id() byte { return ID_XML }
+// Id returns ID.
+func (Codec) Id() byte { return ID }
 
-// Name returns NAME_XML.
-func (Codec) Name() string { return NAME_XML }
+// Name returns Name.
+func (Codec) Name() string { return Name }
 
 // CopiesData returns true.
 func (Codec) CopiesData() bool { return true }

@@ -177,7 +177,7 @@ func TestPullOfNothing(t *testing.T) {
 	}
 	var n int
 	choose(t, "plain")
-	if rerr := sess.Pull("/double", 21, &n, tp.WithBodyCodec(plain.ID_PLAIN)).Rerror(); rerr != nil || n != 42 {
+	if rerr := sess.Pull("/double", 21, &n, tp.WithBodyCodec(plain.ID)).Rerror(); rerr != nil || n != 42 {
 		t.Errorf("plain: got %d, %v", n, rerr)
 	}
 }
@@ -188,10 +188,10 @@ func TestHostileBodies(t *testing.T) {
 	handlers(server)
 	sess, _ := tptest.Pair(t, client, server)
 	for id, body := range map[byte]string{
-		msgpack.ID_MSGPACK: "\xdd\xff\xff\xff\xff",
-		form.ID_FORM:       "items[999999999].sku=x",
-		xml.ID_XML:         "<a><b></a>",
-		codec.ID_JSON:      strings.Repeat("[", 1<<20),
+		msgpack.ID:    "\xdd\xff\xff\xff\xff",
+		form.ID:       "items[999999999].sku=x",
+		xml.ID:        "<a><b></a>",
+		codec.ID_JSON: strings.Repeat("[", 1<<20),
 	} {
 		// A []byte is a body that is encoded already.
 		rerr := sess.Pull("/order", []byte(body), nil, tp.WithBodyCodec(id)).Rerror()

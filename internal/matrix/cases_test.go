@@ -146,10 +146,10 @@ var codecs = []codecCase{
 	noteOf("json", codec.ID_JSON),
 	valuesOf("protobuf", codec.ID_PROTOBUF, func(v *wrapperspb.StringValue, text string) { v.Value = text }, (*wrapperspb.StringValue).GetValue),
 	valuesOf("string", codec.ID_STRING, func(v *string, text string) { *v = text }, func(v *string) string { return *v }),
-	noteOf("form", form.ID_FORM),
-	noteOf("xml", xml.ID_XML),
-	noteOf("msgpack", msgpack.ID_MSGPACK),
-	valuesOf("thrift", thriftproto.ID_THRIFT, func(v *text, s string) { v.value = s }, func(v *text) string { return v.value }),
+	noteOf("form", form.ID),
+	noteOf("xml", xml.ID),
+	noteOf("msgpack", msgpack.ID),
+	valuesOf("thrift", thriftproto.CodecID, func(v *text, s string) { v.value = s }, func(v *text) string { return v.value }),
 }
 
 // filterCase is a transfer filter.

@@ -47,7 +47,7 @@ func encodeBody(p *socket.Packet, failed bool, transport Transport) (c content, 
 		return content{}, err
 	}
 	c.pooled.B, c.b = b, b
-	c.wrapped = p.BodyCodec() != ID_THRIFT || len(p.Filters()) > 0 || failed
+	c.wrapped = p.BodyCodec() != CodecID || len(p.Filters()) > 0 || failed
 	if len(b) == 0 && transport != Header {
 		c.wrapped = false
 	}
@@ -85,7 +85,7 @@ func checkStruct(p *socket.Packet, b []byte) error {
 // parseBody returns the body of a message without an error.
 func parseBody(p *socket.Packet, h *header, b []byte, field int16) ([]byte, error) {
 	if !h.hasCodec {
-		p.SetBodyCodec(ID_THRIFT)
+		p.SetBodyCodec(CodecID)
 		if len(b) == 1 && b[0] == typeStop { // a body of no bytes is that too
 			return nil, nil
 		}

@@ -12,38 +12,38 @@ import (
 )
 
 const (
-	// NAME_THRIFT is the name of the codec for structs of thrift.
-	NAME_THRIFT = "thrift"
-	// ID_THRIFT is the id of the codec for structs of thrift.
-	ID_THRIFT = 't'
+	// CodecName is the name of the codec for structs of thrift.
+	CodecName = "thrift"
+	// CodecID is the id of the codec for structs of thrift.
+	CodecID = 't'
 )
 
-// ThriftCodec is the codec for structs of Apache Thrift: what the thrift compiler
+// Codec is the codec for structs of Apache Thrift: what the thrift compiler
 // generates, in the binary protocol. It has no state. Importing this package registers
 // it, also for packets of another format.
-type ThriftCodec struct{}
+type Codec struct{}
 
 var (
-	_ codec.Appender = ThriftCodec{}
-	_ codec.Copier   = ThriftCodec{}
+	_ codec.Appender = Codec{}
+	_ codec.Copier   = Codec{}
 )
 
-func init() { codec.Reg(ThriftCodec{}) }
+func init() { codec.Reg(Codec{}) }
 
-// Id returns ID_THRIFT.
-func (ThriftCodec) Id() byte { return ID_THRIFT }
+// Id returns CodecID.
+func (Codec) Id() byte { return CodecID }
 
-// Name returns NAME_THRIFT.
-func (ThriftCodec) Name() string { return NAME_THRIFT }
+// Name returns CodecName.
+func (Codec) Name() string { return CodecName }
 
 // CopiesData returns true.
-func (ThriftCodec) CopiesData() bool { return true }
+func (Codec) CopiesData() bool { return true }
 
 // Marshal returns the bytes of v, a thrift.TStruct, and none for nil.
-func (c ThriftCodec) Marshal(v interface{}) ([]byte, error) { return c.MarshalAppend(nil, v) }
+func (c Codec) Marshal(v interface{}) ([]byte, error) { return c.MarshalAppend(nil, v) }
 
 // MarshalAppend appends what Marshal returns to dst.
-func (ThriftCodec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
+func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
 	if isNil(v) {
 		return dst, nil
 	}
@@ -62,7 +62,7 @@ func (ThriftCodec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
 // Unmarshal reads v, a thrift.TStruct that is not nil, from all of data. Fields that
 // data does not mention keep their value, unless they are required. Data of no bytes
 // changes nothing, and v == nil drops data.
-func (ThriftCodec) Unmarshal(data []byte, v interface{}) error {
+func (Codec) Unmarshal(data []byte, v interface{}) error {
 	if v == nil || len(data) == 0 {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestCodec(t *testing.T) {
 	c, err := codec.GetByName("thrift")
-	if err != nil || c.Id() != thriftproto.ID_THRIFT || !codec.CopiesData(c) {
+	if err != nil || c.Id() != thriftproto.CodecID || !codec.CopiesData(c) {
 		t.Fatalf("the codec %v, %v", c, err)
 	}
 	data, err := c.Marshal(&addArgs{1, -2})
@@ -57,12 +57,12 @@ func TestCodec(t *testing.T) {
 
 // What was decoded does not change with the bytes that it was decoded from.
 func TestCodecCopies(t *testing.T) {
-	data, err := thriftproto.ThriftCodec{}.Marshal(&textArgs{strings.Repeat("long ", 100)})
+	data, err := thriftproto.Codec{}.Marshal(&textArgs{strings.Repeat("long ", 100)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got textArgs
-	if err := (thriftproto.ThriftCodec{}).Unmarshal(data, &got); err != nil {
+	if err := (thriftproto.Codec{}).Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
 	clear(data)
@@ -73,7 +73,7 @@ func TestCodecCopies(t *testing.T) {
 
 func FuzzCodec(f *testing.F) {
 	for _, s := range []thrift.TStruct{&addArgs{1, 2}, &textArgs{"x"}, &textResult{"y"}} {
-		data, err := thriftproto.ThriftCodec{}.Marshal(s)
+		data, err := thriftproto.Codec{}.Marshal(s)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -81,12 +81,12 @@ func FuzzCodec(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got, again textArgs
-		if (thriftproto.ThriftCodec{}).Unmarshal(data, &got) != nil {
+		if (thriftproto.Codec{}).Unmarshal(data, &got) != nil {
 			return
 		}
-		data, err := thriftproto.ThriftCodec{}.Marshal(&got)
+		data, err := thriftproto.Codec{}.Marshal(&got)
 		if err == nil {
-			err = thriftproto.ThriftCodec{}.Unmarshal(data, &again)
+			err = thriftproto.Codec{}.Unmarshal(data, &again)
 		}
 		if err != nil || again != got {
 			t.Errorf("%v is %v again, %v", got, again, err)

@@ -110,7 +110,7 @@ func carriesPlain(p *socket.Packet, content content) error {
 	case len(p.Filters()) > 0:
 		return fmt.Errorf("%w: without headers none with filters", ErrNotCarried)
 	case content.wrapped:
-		return fmt.Errorf("%w: without headers no body of codec %d, but of %d (%s)", ErrNotCarried, p.BodyCodec(), ID_THRIFT, NAME_THRIFT)
+		return fmt.Errorf("%w: without headers no body of codec %d, but of %d (%s)", ErrNotCarried, p.BodyCodec(), CodecID, CodecName)
 	}
 	return nil
 }

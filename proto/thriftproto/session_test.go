@@ -172,14 +172,14 @@ func TestThriftServer(t *testing.T) {
 			var callers sync.WaitGroup
 			for i := range int32(50) {
 				callers.Go(func() {
-					sum, rerr := tp.Pull[addResult](sess, "add", &addArgs{i, 1}, tp.WithBodyCodec(thriftproto.ID_THRIFT))
+					sum, rerr := tp.Pull[addResult](sess, "add", &addArgs{i, 1}, tp.WithBodyCodec(thriftproto.CodecID))
 					if rerr != nil || sum.Success == nil || *sum.Success != i+1 {
 						t.Errorf("add: %v, %v", sum, rerr)
 					}
 				})
 			}
 			callers.Wait()
-			text, rerr := tp.Pull[textResult](sess, "echo", &textArgs{"x"}, tp.WithBodyCodec(thriftproto.ID_THRIFT), tp.WithAddMeta("token", "T"))
+			text, rerr := tp.Pull[textResult](sess, "echo", &textArgs{"x"}, tp.WithBodyCodec(thriftproto.CodecID), tp.WithAddMeta("token", "T"))
 			want := "x"
 			if transport.transport == thriftproto.Header {
 				want = "xT"
@@ -187,11 +187,11 @@ func TestThriftServer(t *testing.T) {
 			if rerr != nil || text.Success != want {
 				t.Errorf("echo: %v, %v, want %q", text, rerr, want)
 			}
-			_, rerr = tp.Pull[textResult](sess, "nothing", &textArgs{"x"}, tp.WithBodyCodec(thriftproto.ID_THRIFT))
+			_, rerr = tp.Pull[textResult](sess, "nothing", &textArgs{"x"}, tp.WithBodyCodec(thriftproto.CodecID))
 			if rerr == nil || rerr.Code != tp.CodeNotFound || rerr.Message != `no method "nothing"` {
 				t.Errorf("no method: %v", rerr)
 			}
-			if rerr := sess.Push("note", &textArgs{"pushed"}, tp.WithBodyCodec(thriftproto.ID_THRIFT)); rerr != nil {
+			if rerr := sess.Push("note", &textArgs{"pushed"}, tp.WithBodyCodec(thriftproto.CodecID)); rerr != nil {
 				t.Error(rerr)
 			}
 			if text := receive(t, noted); text != "pushed" {
@@ -332,7 +332,7 @@ func TestBesideFastProto(t *testing.T) {
 		if rerr != nil {
 			t.Fatal(rerr)
 		}
-		sum, rerr := tp.Pull[addResult](sess, "/add", &addArgs{1, 2}, tp.WithBodyCodec(thriftproto.ID_THRIFT))
+		sum, rerr := tp.Pull[addResult](sess, "/add", &addArgs{1, 2}, tp.WithBodyCodec(thriftproto.CodecID))
 		if rerr != nil || *sum.Success != 3 {
 			t.Errorf("add: %v, %v", sum, rerr)
 		}
