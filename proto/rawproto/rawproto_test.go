@@ -2,6 +2,7 @@ package rawproto_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"math"
@@ -141,6 +142,14 @@ func TestTruncations(t *testing.T) {
 func TestClaims(t *testing.T) {
 	prototest.Claims(t, raw, unhex("20000000 00 0131 01"))
 	prototest.Claims(t, raw, unhex("20000000 01 67 0131 01"))
+}
+
+func TestManyPairs(t *testing.T) {
+	meta := strings.Repeat("a&", 30000)
+	frame := append(unhex("00000000 00 0131 01 02 2f61 0006 636f64653d30"), byte(len(meta)>>8), byte(len(meta)&0xff))
+	frame = append(append(frame, meta...), 'j')
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)))
+	prototest.ManyPairs(t, raw, frame)
 }
 
 func TestLimits(t *testing.T) {

@@ -74,7 +74,11 @@ func (r *proto) parsePacket(p *socket.Packet, b []byte) (body []byte, err error)
 	}
 	p.SetSeq(uint64(uint32(seq)))
 	p.SetUri(string(uri))
-	if len(meta) > 0 {
+	switch {
+	case len(meta) == 0:
+	case !p.MetaFits(len(meta)): // it is refused as one long value, which costs less
+		p.Meta().SetBytesV("", meta)
+	default:
 		p.Meta().ParseBytes(meta)
 		p.Meta().Del(protometa.CapsKey)
 	}

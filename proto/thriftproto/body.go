@@ -52,7 +52,7 @@ func encodeBody(p *socket.Packet, failed bool, transport Transport) (c content, 
 		c.wrapped = false
 	}
 	if !c.wrapped && len(b) > 0 {
-		err = checkStruct(p, b)
+		err = checkEncoded(p, b)
 	}
 	if err != nil {
 		c.free()
@@ -63,23 +63,28 @@ func encodeBody(p *socket.Packet, failed bool, transport Transport) (c content, 
 
 func appendBody(b []byte, p *socket.Packet) ([]byte, error) { return p.AppendBody(b) }
 
-// checkStruct returns why what a user has encoded is no struct, or nil: the other side
+// checkEncoded returns why what a user has encoded is no struct, or nil: the other side
 // could not tell where it ends.
-func checkStruct(p *socket.Packet, b []byte) error {
+func checkEncoded(p *socket.Packet, b []byte) error {
 	switch p.Body().(type) {
 	case []byte, *[]byte:
 	default:
 		return nil // the codec has made it
 	}
+	if err := checkStruct(b); err != nil {
+		return fmt.Errorf("%w: its body is no struct of thrift: %v", ErrNotCarried, err)
+	}
+	return nil
+}
+
+// checkStruct returns why b is not exactly one struct, or nil.
+func checkStruct(b []byte) error {
 	from := &cursor{b}
 	err := skip(from, typeStruct, 0)
 	if err == nil && len(from.b) > 0 {
 		err = fmt.Errorf("%d bytes come after it", len(from.b))
 	}
-	if err != nil {
-		return fmt.Errorf("%w: its body is no struct of thrift: %v", ErrNotCarried, err)
-	}
-	return nil
+	return err
 }
 
 // parseBody returns the body of a message without an error.

@@ -62,6 +62,10 @@ func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
 // Unmarshal reads v, a thrift.TStruct that is not nil, from all of data. Fields that
 // data does not mention keep their value, unless they are required. Data of no bytes
 // changes nothing, and v == nil drops data.
+//
+// Before it decodes, it goes through data once: what is not exactly one struct, counts
+// that claim more elements than there are, and structs and containers that are more
+// than 64 deep in each other are errors.
 func (Codec) Unmarshal(data []byte, v interface{}) error {
 	if v == nil || len(data) == 0 {
 		return nil
@@ -70,13 +74,15 @@ func (Codec) Unmarshal(data []byte, v interface{}) error {
 	if !ok || isNil(v) {
 		return fmt.Errorf("codec: thrift: unmarshal into %T: it is no thrift.TStruct", v)
 	}
+	// What the compiler makes calls itself for a struct in a struct, and a stack that
+	// grows without end stops the whole program. It also believes counts.
+	if err := checkStruct(data); err != nil {
+		return fmt.Errorf("codec: thrift: unmarshal into %T: %v", v, err) // no error of the packet
+	}
 	from := &thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(data)}
 	limits := &thrift.TConfiguration{MaxMessageSize: int32(min(len(data), math.MaxInt32))}
 	if err := s.Read(context.Background(), thrift.NewTBinaryProtocolConf(from, limits)); err != nil {
 		return fmt.Errorf("codec: thrift: unmarshal into %T: %w", v, err)
-	}
-	if n := from.Len(); n > 0 {
-		return fmt.Errorf("codec: thrift: unmarshal into %T: %d bytes are left", v, n)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package thriftproto_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/apache/thrift/lib/go/thrift"
 	"github.com/henrylee2cn/teleport/codec"
 	"github.com/henrylee2cn/teleport/proto/thriftproto"
+	"github.com/henrylee2cn/teleport/socket"
 )
 
 func TestCodec(t *testing.T) {
@@ -34,7 +36,7 @@ func TestCodec(t *testing.T) {
 			t.Errorf("the first %d of %d bytes are no error", n, len(data))
 		}
 	}
-	if err := c.Unmarshal(append(data, 0), &got); err == nil || !strings.Contains(err.Error(), "1 bytes are left") {
+	if err := c.Unmarshal(append(data, 0), &got); err == nil || !strings.Contains(err.Error(), "1 bytes come after it") {
 		t.Errorf("a byte too many: %v", err)
 	}
 	for _, none := range []interface{}{nil, (*addArgs)(nil)} {
@@ -51,6 +53,33 @@ func TestCodec(t *testing.T) {
 	for _, v := range []interface{}{new(string), (*addArgs)(nil)} {
 		if err := c.Unmarshal(data, v); err == nil {
 			t.Errorf("Unmarshal into %#v", v)
+		}
+	}
+}
+
+// tree is a struct that may have one of its kind inside.
+type tree struct{ Inside *tree }
+
+func (x *tree) Read(ctx context.Context, p thrift.TProtocol) error {
+	return readFields(ctx, p, map[int16]func() error{1: func() error {
+		x.Inside = new(tree)
+		return x.Inside.Read(ctx, p)
+	}})
+}
+
+func (x *tree) Write(context.Context, thrift.TProtocol) error { return nil }
+
+// What the compiler makes calls itself: what is nested without end would end the
+// program.
+func TestCodecDepth(t *testing.T) {
+	for _, n := range []int{63, 64, 4 << 20} {
+		data := append(bytes.Repeat([]byte{12, 0, 1}, n), make([]byte, n+1)...)
+		err := thriftproto.Codec{}.Unmarshal(data, new(tree))
+		if refused := err != nil && strings.Contains(err.Error(), "deep"); refused != (n > 63) {
+			t.Errorf("%d structs in each other: %v", n, err)
+		}
+		if errors.Is(err, socket.ErrMalformed) {
+			t.Errorf("%d structs in each other: a body that is wrong is called a wrong packet: %v", n, err)
 		}
 	}
 }

@@ -45,10 +45,8 @@ const (
 	seqKey = "X-Tp-Seq"
 )
 
-// header is what stands before a message.
+// header is what stands before a message but for the meta data.
 type header struct {
-	pairs [][2][]byte // in order, without those of the format
-
 	hasCodec bool
 	codec    byte
 	filters  []byte
@@ -130,8 +128,8 @@ func appendPair[T string | []byte](b []byte, key, value T) []byte {
 }
 
 // parseHeader reads what stands before a message, after the magic and the flags, which
-// mean nothing, and returns the message.
-func parseHeader(b []byte) (h header, rest []byte, err error) {
+// mean nothing, and returns the message. The meta data goes into the packet.
+func parseHeader(p *socket.Packet, b []byte) (h header, rest []byte, err error) {
 	const fixed = 4 + 2
 	if len(b) < fixed {
 		return h, nil, noRoomFor("headers", len(b))
@@ -150,14 +148,20 @@ func parseHeader(b []byte) (h header, rest []byte, err error) {
 	case transforms != 0:
 		return h, nil, fmt.Errorf("%w: a message with %d transforms, such as zlib; none is supported", socket.ErrProtoUnmatch, transforms)
 	}
+	meta := 0 // the least that its encoding takes
 	for len(fields.b) > 0 && fields.next() == infoPairs {
 		for range fields.next() {
 			key, value := fields.text(), fields.text()
 			if fields.b == nil {
 				break
 			}
-			if err := h.add(key, value); err != nil {
-				return h, nil, err
+			if isReserved(string(key)) {
+				if err := h.set(string(key), string(value)); err != nil {
+					return h, nil, err
+				}
+			} else if p.MetaFits(max(meta-1, 0)) { // a pair may be of 2 bytes here, and takes 50 in memory
+				p.Meta().AddBytesKV(key, value)
+				meta += len(key) + len(value) + 2
 			}
 		}
 		if fields.b == nil {
@@ -191,35 +195,26 @@ func (v *varints) text() []byte {
 	return text
 }
 
-// add takes a pair.
-func (h *header) add(key, value []byte) (err error) {
+// set takes a pair of the format.
+func (h *header) set(key, value string) (err error) {
 	var n uint64
-	switch string(key) {
+	switch key {
 	case codecKey:
-		n, err = strconv.ParseUint(string(value), 10, 8)
+		n, err = strconv.ParseUint(value, 10, 8)
 		h.hasCodec, h.codec = true, byte(n)
 	case filtersKey:
-		h.filters, err = hex.DecodeString(string(value))
+		h.filters, err = hex.DecodeString(value)
 	case typeKey:
-		n, err = strconv.ParseUint(string(value), 10, 8)
+		n, err = strconv.ParseUint(value, 10, 8)
 		h.hasType, h.ptype = true, byte(n)
 	case seqKey:
 		h.hasSeq = true
-		h.seq, err = strconv.ParseUint(string(value), 10, 64)
-	default:
-		h.pairs = append(h.pairs, [2][]byte{key, value})
+		h.seq, err = strconv.ParseUint(value, 10, 64)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: the header %s: %w", socket.ErrMalformed, key, err)
 	}
 	return nil
-}
-
-// setMeta puts the pairs into the packet's meta data.
-func (h *header) setMeta(p *socket.Packet) {
-	for _, pair := range h.pairs {
-		p.Meta().AddBytesKV(pair[0], pair[1])
-	}
 }
 
 // setFields puts what the headers say into the packet, which has what the message says.

@@ -147,7 +147,7 @@ func (t *proto) parseFrame(p *socket.Packet, b []byte) (body []byte, err error) 
 	word := binary.BigEndian.Uint32(t.head[4:])
 	var h header
 	if Transport(t.transport.Load()) == Header {
-		if h, b, err = parseHeader(b); err != nil {
+		if h, b, err = parseHeader(p, b); err != nil {
 			return nil, err
 		}
 		if len(b) < 4 {
@@ -193,7 +193,6 @@ func (t *proto) unpackUnframed(p *socket.Packet, word uint32) error {
 // fill fills the packet but for its body, which it returns. content is the struct after
 // the message's beginning.
 func (t *proto) fill(p *socket.Packet, m message, h *header, content []byte) (body []byte, err error) {
-	h.setMeta(p)
 	p.SetSeq(uint64(uint32(m.seq)))
 	p.SetUri(m.name)
 	switch m.kind {

@@ -197,6 +197,16 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestManyPairs(t *testing.T) {
+	const pairs = 100_000 // of 2 bytes: an empty key and an empty value
+	fields := binary.AppendUvarint([]byte{0, 0, 1}, pairs)
+	fields = append(fields, make([]byte, 2*pairs)...)
+	fields = append(fields, make([]byte, -len(fields)&3)...)
+	rest := append(unhex("0fff0000 00000001"), byte(len(fields)/4>>8), byte(len(fields)/4))
+	rest = append(append(rest, fields...), unhex("80010001 00000001 61 00000001 00")...)
+	prototest.ManyPairs(t, headers, append(binary.BigEndian.AppendUint32(nil, uint32(len(rest))), rest...))
+}
+
 // What is refused, and the word that says why.
 func TestRefused(t *testing.T) {
 	nested := strings.Repeat("0c0001", 70)
