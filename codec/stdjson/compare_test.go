@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,21 @@ type failing struct{}
 
 func (failing) MarshalJSON() ([]byte, error) { return nil, fmt.Errorf("no") }
 
+// Types that contain themselves.
+type (
+	lists []lists
+	maps  map[string]maps
+	chain struct{ Next *chain }
+)
+
+func listsOf(depth int) lists {
+	all := lists{}
+	for range depth - 1 {
+		all = lists{all}
+	}
+	return all
+}
+
 // TestUnmarshalAlike has what all implementations read; a nil want means an error.
 func TestUnmarshalAlike(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -219,6 +235,13 @@ func TestUnmarshalAlike(t *testing.T) {
 		{"too deep", deep(10001), func() interface{} { return new(interface{}) }, nil, nil},
 		{"very deep", strings.Repeat("[", 10<<20), func() interface{} { return new(interface{}) }, nil, nil},
 		{"very deep objects", strings.Repeat(`{"a":`, 5<<20), func() interface{} { return new(interface{}) }, nil, nil},
+		{"deep slices of slices", deep(10000), func() interface{} { return new(lists) }, listsOf(10000), nil},
+		{"deep, but for brackets in strings", `["` + strings.Repeat(`[{\"`, 20000) + `"]`, func() interface{} { return new([]string) }, []string{strings.Repeat(`[{"`, 20000)}, nil},
+		{"many, side by side", "[" + strings.Repeat("[],", 20000) + "[]]", func() interface{} { return new(lists) }, slices.Repeat(lists{{}}, 20001), nil},
+		{"too deep slices of slices", deep(10001), func() interface{} { return new(lists) }, nil, nil},
+		{"very deep slices of slices", strings.Repeat("[", 10<<20), func() interface{} { return new(lists) }, nil, nil},
+		{"very deep structs", strings.Repeat(`{"Next":`, 1<<20), func() interface{} { return new(chain) }, nil, nil},
+		{"very deep maps", strings.Repeat(`{"a":`, 1<<20), func() interface{} { return new(maps) }, nil, nil},
 		{"very deep, skipped", `{"x":` + strings.Repeat("[", 10<<20), func() interface{} { return new(embedded) }, nil, nil},
 	}
 	for _, tt := range tests {
