@@ -49,9 +49,17 @@ func MarshalAppend(c Codec, dst []byte, v interface{}) ([]byte, error) {
 	return append(dst, data...), nil
 }
 
+// maxKeptStream is how large the buffer of a stream may be that is used again: one
+// for each processor stays as long as there is anything to marshal.
+const maxKeptStream = 1 << 20
+
 func appendJSON(dst []byte, v interface{}) ([]byte, error) {
 	stream := jsoniter.ConfigCompatibleWithStandardLibrary.BorrowStream(nil)
-	defer jsoniter.ConfigCompatibleWithStandardLibrary.ReturnStream(stream)
+	defer func() {
+		if cap(stream.Buffer()) <= maxKeptStream {
+			jsoniter.ConfigCompatibleWithStandardLibrary.ReturnStream(stream)
+		}
+	}()
 	stream.WriteVal(v)
 	if stream.Error != nil {
 		return dst, fmt.Errorf("codec: json: marshal %T: %w", v, stream.Error)

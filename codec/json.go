@@ -35,9 +35,9 @@ func (JsonCodec) CopiesData() bool { return true }
 
 // Marshal returns the JSON text of v: "null" for nil.
 func (JsonCodec) Marshal(v interface{}) ([]byte, error) {
-	data, err := jsoniter.ConfigCompatibleWithStandardLibrary.Marshal(v)
+	data, err := appendJSON(nil, v)
 	if err != nil {
-		return nil, fmt.Errorf("codec: json: marshal %T: %w", v, err)
+		return nil, err
 	}
 	return data, nil
 }

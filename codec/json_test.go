@@ -3,6 +3,7 @@ package codec_test
 import (
 	"encoding/json"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -55,6 +56,31 @@ func TestJSONNothing(t *testing.T) {
 	var empty struct{}
 	if err := (codec.JsonCodec{}).Unmarshal([]byte(`{"a":1}`), &empty); err != nil {
 		t.Errorf("into *struct{}: %v", err)
+	}
+}
+
+// What a large body took is not kept for the next one.
+func TestJSONKeepsNoLargeBuffer(t *testing.T) {
+	held := func() uint64 {
+		runtime.GC() // one does not empty a sync.Pool
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	const size = 8 << 20
+	for name, marshal := range map[string]func(interface{}) ([]byte, error){
+		"Marshal":       codec.JsonCodec{}.Marshal,
+		"MarshalAppend": func(v interface{}) ([]byte, error) { return codec.MarshalAppend(codec.JsonCodec{}, nil, v) },
+	} {
+		text := strings.Repeat("x", size)
+		before := held()
+		if data, err := marshal(text); err != nil || len(data) != size+2 {
+			t.Fatalf("%s: %d bytes, %v", name, len(data), err)
+		}
+		if after := held(); after > before+size/2 {
+			t.Errorf("%s: %d bytes are held after a text of %d", name, after-before, size)
+		}
+		runtime.KeepAlive(text)
 	}
 }
 

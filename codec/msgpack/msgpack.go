@@ -126,12 +126,17 @@ func (Codec) Unmarshal(data []byte, v interface{}) error {
 	return nil
 }
 
+// maxKeptDecoder is up to which size of data a decoder is used again.
+const maxKeptDecoder = 64 << 10
+
 func decode(data []byte, v interface{}) error {
 	dec := msgpack.GetDecoder()
 	dec.Reset(bytes.NewReader(data))
 	dec.SetCustomStructTag("json")
 	dec.UseLooseInterfaceDecoding(true)
 	err := dec.Decode(v)
-	msgpack.PutDecoder(dec)
+	if len(data) <= maxKeptDecoder { // it keeps a buffer as long as the longest string
+		msgpack.PutDecoder(dec)
+	}
 	return err
 }

@@ -246,6 +246,26 @@ func TestDepth(t *testing.T) {
 	}
 }
 
+// What a large body took is not kept for the next one.
+func TestKeepsNoLargeBuffer(t *testing.T) {
+	held := func() uint64 {
+		runtime.GC() // one does not empty a sync.Pool
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	const size = 8 << 20
+	data := marshal(t, strings.Repeat("x", size))
+	before := held()
+	if err := (msgpack.Codec{}).Unmarshal(data, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	if after := held(); after > before+size/2 {
+		t.Errorf("%d bytes are held after a text of %d", after-before, size)
+	}
+	runtime.KeepAlive(data)
+}
+
 func TestConcurrent(t *testing.T) {
 	want := sample()
 	var wg sync.WaitGroup
