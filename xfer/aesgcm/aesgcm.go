@@ -43,11 +43,13 @@ package aesgcm
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/henrylee2cn/teleport/xfer"
@@ -109,6 +111,9 @@ type Filter struct {
 	id   byte
 	ad   []byte // room for the id of a key, then AssociatedData
 	ring atomic.Pointer[ring]
+
+	mu     sync.Mutex                           // one SetKeys at a time; protects following
+	counts map[[sha256.Size]byte]*atomic.Uint64 // packed, of each key that there ever was, by its hash
 }
 
 var (
@@ -124,9 +129,8 @@ type ring struct {
 
 type key struct {
 	id     uint32
-	secret string
 	aead   cipher.AEAD
-	packed atomic.Uint64
+	packed *atomic.Uint64
 }
 
 // New returns a Filter, or an error that names the field which is wrong. Register
@@ -146,21 +150,20 @@ func New(config *Config) (*Filter, error) {
 }
 
 // SetKeys replaces the keys, and says which to pack with: see Config. Packets under
-// way may still use the old ones. A key that stays goes on counting. After an error
-// nothing has changed.
+// way may still use the old ones. A key goes on counting where it was, also one that was
+// away for a time or has another id now. After an error nothing has changed.
 func (f *Filter) SetKeys(keys map[uint32][]byte, current uint32) error {
 	if len(keys) == 0 {
 		return errors.New("aesgcm: Keys: there is none: give one at least")
 	}
-	old := f.ring.Load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	counts := make(map[[sha256.Size]byte]*atomic.Uint64, len(f.counts)+len(keys))
+	maps.Copy(counts, f.counts)
 	next := &ring{keys: make(map[uint32]*key, len(keys))}
 	for _, id := range slices.Sorted(maps.Keys(keys)) {
-		secret := string(keys[id])
-		if old != nil && old.keys[id] != nil && old.keys[id].secret == secret {
-			next.keys[id] = old.keys[id]
-			continue
-		}
-		block, err := aes.NewCipher([]byte(secret))
+		secret := keys[id]
+		block, err := aes.NewCipher(secret)
 		if err != nil {
 			return fmt.Errorf("aesgcm: Keys: key %d has %d bytes: give 16, 24 or 32", id, len(secret))
 		}
@@ -168,11 +171,16 @@ func (f *Filter) SetKeys(keys map[uint32][]byte, current uint32) error {
 		if err != nil {
 			return fmt.Errorf("aesgcm: Keys: key %d: %w", id, err)
 		}
-		next.keys[id] = &key{id: id, secret: secret, aead: aead}
+		hash := sha256.Sum256(secret)
+		if counts[hash] == nil {
+			counts[hash] = new(atomic.Uint64)
+		}
+		next.keys[id] = &key{id: id, aead: aead, packed: counts[hash]}
 	}
 	if next.current = next.keys[current]; next.current == nil {
 		return fmt.Errorf("aesgcm: Current: there is no key %d in Keys", current)
 	}
+	f.counts = counts
 	f.ring.Store(next)
 	return nil
 }

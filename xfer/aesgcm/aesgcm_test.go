@@ -241,4 +241,29 @@ func TestExhausted(t *testing.T) {
 		t.Fatal(err)
 	}
 	filtertest.Pack(t, f, nil)
+	// It stays so for the key, whether it was away or gets another id.
+	for _, step := range []struct {
+		keys    map[uint32][]byte
+		current uint32
+		packed  uint64
+	}{
+		{map[uint32][]byte{2: keys[2]}, 2, 1},
+		{keys, 1, aesgcm.MaxPacked},
+		{map[uint32][]byte{3: keys[1]}, 3, aesgcm.MaxPacked},
+		{map[uint32][]byte{1: keys[2]}, 1, 1},
+		{map[uint32][]byte{1: keyOf(3, 16)}, 1, 0},
+	} {
+		if err := f.SetKeys(step.keys, step.current); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.Packed(); n != step.packed {
+			t.Errorf("%v: packed %d, want %d", step.keys, n, step.packed)
+		}
+		if _, err := f.OnPack(nil); errors.Is(err, aesgcm.ErrExhausted) != (step.packed == aesgcm.MaxPacked) {
+			t.Errorf("%v: got %v", step.keys, err)
+		}
+		if step.packed == 1 { // that was another packet
+			f.SetPacked(1)
+		}
+	}
 }
