@@ -62,25 +62,13 @@ func (c Codec) Marshal(v interface{}) ([]byte, error) {
 
 // MarshalAppend appends what Marshal(v) returns to dst.
 func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
-	switch s := v.(type) {
-	case string:
-		return append(dst, s...), nil
-	case *string:
-		if s != nil {
-			return append(dst, *s...), nil
-		}
-	}
 	rv := reflect.ValueOf(v)
 	for rv.Kind() == reflect.Pointer && !rv.IsNil() {
 		rv = rv.Elem()
 	}
 	switch kind := rv.Kind(); {
-	case kind == reflect.Invalid, kind == reflect.Pointer && (isNumber(rv.Type()) || isText(rv.Type())):
+	case kind == reflect.Pointer && isNumber(rv.Type()):
 		return dst, nil
-	case kind == reflect.String:
-		return append(dst, rv.String()...), nil
-	case kind == reflect.Slice && isText(rv.Type()):
-		return append(dst, rv.Bytes()...), nil
 	case kind == reflect.Bool:
 		return strconv.AppendBool(dst, rv.Bool()), nil
 	case rv.CanInt():
@@ -90,7 +78,11 @@ func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
 	case rv.CanFloat():
 		return strconv.AppendFloat(dst, rv.Float(), 'f', -1, rv.Type().Bits()), nil
 	}
-	return dst, fmt.Errorf("plain: cannot marshal %T: pass a string, []byte, number or bool, or choose another codec", v)
+	b, err := codec.MarshalAppend(codec.StringCodec{}, dst, v)
+	if err != nil {
+		return dst, fmt.Errorf("plain: cannot marshal %T: pass a string, []byte, number or bool, or choose another codec", v)
+	}
+	return b, nil
 }
 
 // Unmarshal stores the text data in v: a pointer to what Marshal takes, or to a
@@ -127,22 +119,11 @@ func (Codec) Unmarshal(data []byte, v interface{}) error {
 
 // isNumber reports whether t is, behind its pointers, a number or a boolean.
 func isNumber(t reflect.Type) bool {
-	kind := baseType(t).Kind()
-	return kind >= reflect.Bool && kind <= reflect.Float64 && kind != reflect.Uintptr
-}
-
-// isText reports whether t is, behind its pointers, a string or bytes.
-func isText(t reflect.Type) bool {
-	t = baseType(t)
-	return t.Kind() == reflect.String || t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
-}
-
-// baseType follows pointer types to what they finally point to.
-func baseType(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return t
+	kind := t.Kind()
+	return kind >= reflect.Bool && kind <= reflect.Float64 && kind != reflect.Uintptr
 }
 
 // parse sets rv, a number or a boolean, to what the text says.

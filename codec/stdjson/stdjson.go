@@ -10,6 +10,7 @@
 package stdjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -45,11 +46,11 @@ func (Codec) Marshal(v interface{}) ([]byte, error) {
 
 // MarshalAppend appends the JSON text of v to dst.
 func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
-	w := appender{dst}
-	if err := json.NewEncoder(&w).Encode(v); err != nil {
+	w := bytes.NewBuffer(dst)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
 		return dst, fmt.Errorf("stdjson: marshal %T: %w", v, err)
 	}
-	return w.b[:len(w.b)-1], nil // without the newline that Encode adds
+	return w.Bytes()[:w.Len()-1], nil // without the newline that Encode adds
 }
 
 // Unmarshal stores the JSON text data in v, a pointer that is not nil. Fields
@@ -63,12 +64,4 @@ func (Codec) Unmarshal(data []byte, v interface{}) error {
 		return fmt.Errorf("stdjson: unmarshal into %T: %w", v, err)
 	}
 	return nil
-}
-
-// appender is an io.Writer that appends to a slice.
-type appender struct{ b []byte }
-
-func (w *appender) Write(b []byte) (int, error) {
-	w.b = append(w.b, b...)
-	return len(b), nil
 }

@@ -72,15 +72,15 @@ func (Codec) MarshalAppend(dst []byte, v interface{}) ([]byte, error) {
 	case rv.Kind() == reflect.Slice, rv.Kind() == reflect.Array:
 		return dst, fmt.Errorf("xml: cannot marshal %T: it would not be one element: put it into a struct", v)
 	}
-	w := appender{dst}
-	enc := xml.NewEncoder(&w)
+	w := bytes.NewBuffer(dst)
+	enc := xml.NewEncoder(w)
 	if err := enc.Encode(v); err != nil {
 		return dst, fmt.Errorf("xml: marshal %T: %w", v, err)
 	}
 	if err := enc.Close(); err != nil {
 		return dst, fmt.Errorf("xml: marshal %T: %w", v, err)
 	}
-	return w.b, nil
+	return w.Bytes(), nil
 }
 
 var errTrailing = errors.New("there is more after the element")
@@ -146,12 +146,4 @@ func atEnd(dec *xml.Decoder) error {
 			return errTrailing
 		}
 	}
-}
-
-// appender is an io.Writer that appends to a slice.
-type appender struct{ b []byte }
-
-func (w *appender) Write(b []byte) (int, error) {
-	w.b = append(w.b, b...)
-	return len(b), nil
 }
