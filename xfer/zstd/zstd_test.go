@@ -192,6 +192,15 @@ func TestLies(t *testing.T) {
 			t.Errorf("%s: got %d bytes, %v, for %d of memory", name, len(got), err, memory)
 		}
 	}
+	for exponent := range byte(32) { // of the window, from 1 KiB to 2 TiB
+		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, exponent<<3 | 7, 1 | 5<<3, 0, 0, 'h', 'e', 'l', 'l', 'o'}
+		var got []byte
+		var err error
+		memory := filtertest.Allocated(func() { got, err = f.OnUnpackLimit(frame, 5) })
+		if err == nil && string(got) != "hello" || err != nil && exponent < 30 || memory > 1<<20 {
+			t.Errorf("a window of %d: got %q, %v, for %d of memory", exponent, got, err, memory)
+		}
+	}
 	skip := []byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 'x'}
 	good := filtertest.Pack(t, f, []byte("good"))
 	for name, data := range map[string][]byte{
