@@ -153,11 +153,13 @@ func BenchmarkGet(b *testing.B) {
 
 // Who misses a codec of this repository is told what to import.
 func TestGetNamesTheImport(t *testing.T) {
-	_, byID := codec.Get('t')
-	_, byName := codec.GetByName("msgpack")
-	for want, err := range map[string]error{"teleport/proto/thriftproto": byID, "teleport/codec/msgpack": byName} {
-		if err == nil || !strings.Contains(err.Error(), "import _ \"github.com/henrylee2cn/"+want) {
-			t.Errorf("got %v, want %s in it", err, want)
+	if _, err := codec.Get('t'); err == nil || !strings.Contains(err.Error(), `import _ "github.com/henrylee2cn/teleport/proto/thriftproto"`) {
+		t.Errorf("got %v", err)
+	}
+	for name, path := range map[string]string{"form": "codec/form", "msgpack": "codec/msgpack", "xml": "codec/xml", "thrift": "proto/thriftproto"} {
+		want := `import _ "github.com/henrylee2cn/teleport/` + path + `"`
+		if _, err := codec.GetByName(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s in it", name, err, want)
 		}
 	}
 }

@@ -92,7 +92,8 @@ var errTrailing = errors.New("there is more after the element")
 // drops data, and *struct{} takes any element.
 //
 // Entities that a document declares are not known, so that none can grow or read
-// a file, and elements may be nested 10,000 deep: the limits of encoding/xml.
+// a file, and elements that v has a place for may be nested 10,000 deep: the limits of
+// encoding/xml.
 func (Codec) Unmarshal(data []byte, v interface{}) error {
 	if v == nil || len(data) == 0 {
 		return nil
