@@ -2,7 +2,9 @@ package codec
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"reflect"
 
 	jsoniter "github.com/json-iterator/go"
 )
@@ -42,10 +44,6 @@ func (JsonCodec) Marshal(v interface{}) ([]byte, error) {
 	return data, nil
 }
 
-// maxJSONDepth is how deep arrays and objects may be in each other, as in
-// encoding/json.
-const maxJSONDepth = 10000
-
 // Unmarshal stores the JSON text data in v, a pointer that is not nil. As in
 // encoding/json, fields that data does not mention keep their value, and arrays
 // and objects may be nested 10,000 deep. Data of no bytes changes nothing, and
@@ -54,38 +52,13 @@ func (JsonCodec) Unmarshal(data []byte, v interface{}) error {
 	if v == nil || len(data) == 0 {
 		return nil
 	}
-	if tooDeep(data) {
-		return fmt.Errorf("codec: json: unmarshal into %T: arrays and objects are nested more than %d deep", v, maxJSONDepth)
+	unmarshal := jsoniter.ConfigCompatibleWithStandardLibrary.Unmarshal
+	if len(data) > maxNestedDepth && deeperThan(data, safeDepth(reflect.TypeOf(v))) {
+		data = bytes.Clone(data) // a method of a user may keep what it is given
+		unmarshal = json.Unmarshal
 	}
-	if err := jsoniter.ConfigCompatibleWithStandardLibrary.Unmarshal(data, v); err != nil {
+	if err := unmarshal(data, v); err != nil {
 		return fmt.Errorf("codec: json: unmarshal into %T: %w", v, err)
 	}
 	return nil
-}
-
-// tooDeep reports whether data is nested too deep. jsoniter does not look at that
-// where it decodes into slices, and calls itself: a type such as []T in T would let
-// the stack grow until that ends the program.
-func tooDeep(data []byte) bool {
-	if len(data) <= maxJSONDepth || bytes.Count(data, []byte{'['})+bytes.Count(data, []byte{'{'}) <= maxJSONDepth {
-		return false // most: counting takes next to no time
-	}
-	depth := 0
-	for i := 0; i < len(data); i++ {
-		switch data[i] {
-		case '[', '{':
-			if depth++; depth > maxJSONDepth {
-				return true
-			}
-		case ']', '}':
-			depth--
-		case '"':
-			for i++; i < len(data) && data[i] != '"'; i++ {
-				if data[i] == '\\' {
-					i++
-				}
-			}
-		}
-	}
-	return false
 }

@@ -84,6 +84,72 @@ func TestJSONKeepsNoLargeBuffer(t *testing.T) {
 	}
 }
 
+// link and family contain themselves, family by way of a slice in a map.
+type (
+	link   struct{ Next *link }
+	family struct {
+		Name     string
+		Children map[string][]family
+	}
+)
+
+// The text of an error must not be made again for each level that it comes from: 80 KB
+// took 100,000 times their bytes of memory, and seconds.
+func TestJSONDeepError(t *testing.T) {
+	deep := strings.Repeat(`{"Next":`, 9999) + "x"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := codec.JsonCodec{}.Unmarshal([]byte(deep), new(link))
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "*codec_test.link") {
+		t.Errorf("got %.200v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("%d bytes took %d of memory", len(deep), took)
+	}
+}
+
+// What is nested deep is decoded alike on both sides of where jsoniter is not asked any
+// more, and what was decoded does not change with the data.
+func TestJSONDeep(t *testing.T) {
+	for _, n := range []int{1, 30, 33, 34, 35, 99, 101, 3000} {
+		data := []byte(strings.Repeat(`{"Name":"a","Children":{"b":[`, n) + `{"Name":"inmost"}` + strings.Repeat("]}}", n))
+		f := new(family)
+		if err := (codec.JsonCodec{}).Unmarshal(data, f); err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+		clear(data)
+		for range n {
+			f = &f.Children["b"][0]
+		}
+		if f.Name != "inmost" {
+			t.Errorf("%d: got %+v", n, f)
+		}
+	}
+	var own []*rawJSON
+	data := []byte(`[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]`)
+	if err := (codec.JsonCodec{}).Unmarshal(data, &own); err != nil {
+		t.Fatal(err)
+	}
+	clear(data)
+	if got := string(own[0].raw); got != strings.Repeat("[", 200)+strings.Repeat("]", 200) {
+		t.Errorf("what a method kept became %q", got)
+	}
+	type keeps struct {
+		Own  rawJSON
+		Next *keeps // for it to contain itself
+	}
+	data = []byte(`{"Own":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`)
+	v := new(keeps)
+	if err := (codec.JsonCodec{}).Unmarshal(data, v); err != nil {
+		t.Fatal(err)
+	}
+	clear(data)
+	if got := string(v.Own.raw); got != strings.Repeat("[", 200)+strings.Repeat("]", 200) {
+		t.Errorf("what a method kept became %q", got)
+	}
+}
+
 func TestJSONErrors(t *testing.T) {
 	if _, err := (codec.JsonCodec{}).Marshal(make(chan int)); err == nil || !strings.Contains(err.Error(), "chan int") {
 		t.Errorf("marshal a channel: got %v, want an error that names the type", err)
