@@ -9,12 +9,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/henrylee2cn/teleport/internal/filtertest"
 	"github.com/henrylee2cn/teleport/xfer"
 )
 
@@ -76,14 +75,6 @@ func flushed(t testing.TB, level int, parts ...[]byte) []byte {
 	return out.Bytes()
 }
 
-// random returns n bytes that do not compress.
-func random(n int) []byte {
-	b := make([]byte, n)
-	source := rand.NewChaCha8([32]byte{1})
-	_, _ = source.Read(b)
-	return b
-}
-
 func TestNewGzip(t *testing.T) {
 	for level := gzip.HuffmanOnly; level <= gzip.BestCompression; level++ {
 		newGzip(t, level)
@@ -96,7 +87,7 @@ func TestNewGzip(t *testing.T) {
 }
 
 func TestGzipRoundTrip(t *testing.T) {
-	contents := [][]byte{nil, {}, []byte("a"), []byte(strings.Repeat("teleport ", 1000)), random(100000), make([]byte, 200000)}
+	contents := [][]byte{nil, {}, []byte("a"), []byte(strings.Repeat("teleport ", 1000)), filtertest.Random(100000), make([]byte, 200000)}
 	filters := []*xfer.Gzip{new(xfer.Gzip)}
 	for _, level := range []int{-2, -1, 0, 1, 6, 9} {
 		filters = append(filters, newGzip(t, level))
@@ -172,7 +163,7 @@ func TestGzipFlushed(t *testing.T) {
 		{"text", flushed(t, 5, text), text},
 		{"text, best", flushed(t, 9, text), text},
 		{"text, stored", flushed(t, 0, text), text},
-		{"random", flushed(t, 5, random(70000)), random(70000)},
+		{"random", flushed(t, 5, filtertest.Random(70000)), filtertest.Random(70000)},
 		{"two flushes", flushed(t, 5, text[:9], text[9:]), text},
 	}
 	for _, tt := range tests {
@@ -191,9 +182,9 @@ func TestGzipTruncated(t *testing.T) {
 	contents := map[string][]byte{
 		"nothing": nil,
 		"text":    []byte(strings.Repeat("teleport ", 50) + "\x00\x00\xff\xff"),
-		"random":  random(500),
+		"random":  filtertest.Random(500),
 		"marks":   bytes.Repeat([]byte{0, 0, 0xff, 0xff}, 64),
-		"mixed":   append(random(100), bytes.Repeat([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}, 20)...),
+		"mixed":   append(filtertest.Random(100), bytes.Repeat([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}, 20)...),
 	}
 	for name, content := range contents {
 		for _, level := range []int{-2, 0, 1, 6, 9} {
@@ -271,31 +262,22 @@ func TestGzipWithOptionalHeader(t *testing.T) {
 	}
 }
 
-// allocated returns the number of bytes that f allocates.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
 func TestGzipBomb(t *testing.T) {
 	g := newGzip(t, 1)
 	content := make([]byte, 17<<20)
 	for name, bomb := range map[string][]byte{"whole": pack(t, g, content), "flushed": flushed(t, 1, content)} {
-		for _, max := range []int{-1, 0, 1, 1000, 1 << 20} {
+		for _, limit := range []int{-1, 0, 1, 1000, 1 << 20} {
 			var got []byte
 			var err error
-			memory := allocated(func() { got, err = g.OnUnpackLimit(bomb, max) })
+			memory := filtertest.Allocated(func() { got, err = g.OnUnpackLimit(bomb, limit) })
 			if got != nil || !errors.Is(err, xfer.ErrExceedLimit) {
-				t.Errorf("%s, max %d: got %d bytes, %v, want %v", name, max, len(got), err, xfer.ErrExceedLimit)
+				t.Errorf("%s, max %d: got %d bytes, %v, want %v", name, limit, len(got), err, xfer.ErrExceedLimit)
 			}
-			if want := fmt.Sprintf("at least %d bytes, at most %d are", maxOf(max)+1, maxOf(max)); err != nil && !strings.Contains(err.Error(), want) {
-				t.Errorf("%s, max %d: got %v, want %q in it", name, max, err, want)
+			if want := fmt.Sprintf("at least %d bytes, at most %d are", max(limit, 0)+1, max(limit, 0)); err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, max %d: got %v, want %q in it", name, limit, err, want)
 			}
-			if limit := uint64(8*maxOf(max) + 1<<20); memory > limit {
-				t.Errorf("%s, max %d: allocated %d bytes, want at most %d", name, max, memory, limit)
+			if most := uint64(8*max(limit, 0) + 1<<20); memory > most {
+				t.Errorf("%s, max %d: allocated %d bytes, want at most %d", name, limit, memory, most)
 			}
 		}
 		if _, err := g.OnUnpack(bomb); !errors.Is(err, xfer.ErrExceedLimit) || !strings.Contains(err.Error(), fmt.Sprint(xfer.DefaultGzipLimit)) {
@@ -306,12 +288,12 @@ func TestGzipBomb(t *testing.T) {
 		}
 	}
 	small := pack(t, g, []byte("small"))
-	if memory := allocated(func() { _, _ = g.OnUnpackLimit(small, 1<<30) }); memory > 1<<20 {
+	if memory := filtertest.Allocated(func() { _, _ = g.OnUnpackLimit(small, 1<<30) }); memory > 1<<20 {
 		t.Errorf("a small packet with a large limit allocates %d bytes", memory)
 	}
 	// A stream that promises 4 GiB in its last bytes.
 	lie := append(small[:len(small)-4:len(small)-4], 0xff, 0xff, 0xff, 0xff)
-	if memory := allocated(func() { _, _ = g.OnUnpackLimit(lie, math.MaxInt) }); memory > 1<<20 {
+	if memory := filtertest.Allocated(func() { _, _ = g.OnUnpackLimit(lie, math.MaxInt) }); memory > 1<<20 {
 		t.Errorf("a false length makes it allocate %d bytes", memory)
 	}
 }
@@ -347,7 +329,7 @@ func TestGzipBombMemory(t *testing.T) {
 	for _, tt := range tests {
 		pipe := pipeOf(t, []byte(tt.ids)...)
 		var err error
-		memory := allocated(func() { _, err = pipe.OnUnpackLimit(tt.packed, max) })
+		memory := filtertest.Allocated(func() { _, err = pipe.OnUnpackLimit(tt.packed, max) })
 		if !errors.Is(err, xfer.ErrExceedLimit) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, xfer.ErrExceedLimit)
 		}
@@ -362,7 +344,7 @@ func TestGzipBombMemory(t *testing.T) {
 func TestGzipLarge(t *testing.T) {
 	g := newGzip(t, 1)
 	for _, n := range []int{512<<10 - 1, 512 << 10, 512<<10 + 1, 1 << 20, 5 << 20} {
-		for name, content := range map[string][]byte{"zeros": make([]byte, n), "random": random(n)} {
+		for name, content := range map[string][]byte{"zeros": make([]byte, n), "random": filtertest.Random(n)} {
 			for form, packed := range map[string][]byte{"whole": pack(t, g, content), "flushed": flushed(t, 1, content)} {
 				if got, err := g.OnUnpackLimit(packed, n); err != nil || !bytes.Equal(got, content) {
 					t.Errorf("%d %s, %s: got %d bytes, %v", n, name, form, len(got), err)
@@ -381,13 +363,6 @@ func TestGzipLarge(t *testing.T) {
 	if _, err := g.OnUnpack(large); !errors.Is(err, gzip.ErrChecksum) {
 		t.Errorf("a length that is too short: got %v, want %v", err, gzip.ErrChecksum)
 	}
-}
-
-func maxOf(max int) int {
-	if max < 0 {
-		return 0
-	}
-	return max
 }
 
 func TestGzipConcurrent(t *testing.T) {
@@ -440,7 +415,7 @@ func FuzzGzipUnpack(f *testing.F) {
 	f.Add(unhex(f, reply2017))
 	f.Add(pack(f, g, nil))
 	f.Add(pack(f, g, []byte(strings.Repeat("teleport ", 100))))
-	f.Add(flushed(f, 5, []byte("a"), random(20)))
+	f.Add(flushed(f, 5, []byte("a"), filtertest.Random(20)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const max = 1 << 16
 		if got, err := g.OnUnpackLimit(data, max); err == nil {

@@ -67,12 +67,15 @@ func (f Filter) OnUnpack(src []byte) ([]byte, error) {
 // Memory is taken once, for as many bytes as the block says. If these are many, it is
 // counted before whether they come.
 func (Filter) OnUnpackLimit(src []byte, max int) ([]byte, error) {
+	if max < 0 {
+		max = 0
+	}
 	n, err := s2.DecodedLen(src)
 	if err != nil {
 		return nil, errCorrupt
 	}
 	if n > max {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", xfer.ErrExceedLimit, n, maxOf(max))
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", xfer.ErrExceedLimit, n, max)
 	}
 	if n > modest && n/4 > len(src) && count(src) != uint64(n) {
 		return nil, errCorrupt
@@ -82,11 +85,4 @@ func (Filter) OnUnpackLimit(src []byte, max int) ([]byte, error) {
 		return nil, errCorrupt
 	}
 	return dst, nil
-}
-
-func maxOf(max int) int {
-	if max < 0 {
-		return 0
-	}
-	return max
 }
