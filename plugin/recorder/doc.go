@@ -23,6 +23,8 @@
 //	slow     true; absent if it was not
 //	meta, reply_meta, body, reply_body  see Config.Meta and Config.Bodies
 //
+// and those of Config.Attrs.
+//
 // Give the plugin to NewPeer. A broadcast is not recorded.
 //
 // The slog.Handler is called in a goroutine of its own, one record after the other. If it

@@ -22,6 +22,10 @@ type Config struct {
 	// Level returns the level of a record; rerr is nil of an exchange that did not fail.
 	// It is called by many goroutines. Default: Level.
 	Level func(rerr *tp.Rerror) slog.Level
+	// Attrs returns attributes to add to a record, such as who calls: see the example.
+	// It is called by many goroutines, must not block, and must not keep ctx. Default:
+	// none.
+	Attrs func(ctx tp.ExchangeCtx) []slog.Attr
 	// Slow is how long an exchange may take. One that took longer is marked, and its
 	// level is slog.LevelWarn at least. Default: none is slow.
 	Slow time.Duration
@@ -49,12 +53,16 @@ func DefaultRedact() []string {
 }
 
 // Level returns the level of a record by default: slog.LevelInfo if there is no error;
-// slog.LevelError for the codes 500 to 599, tp.CodeConnClosed, tp.CodeWriteFailed and
-// tp.CodeDialFailed; slog.LevelWarn for all others.
+// slog.LevelError for what somebody has to look at, which are the codes 500 to 599,
+// tp.CodeConnClosed, tp.CodeWriteFailed and tp.CodeDialFailed; slog.LevelWarn for all
+// others, which are the caller's faults, and for tp.CodeServiceUnavailable: a limit did
+// what it is for.
 func Level(rerr *tp.Rerror) slog.Level {
 	switch {
 	case rerr == nil:
 		return slog.LevelInfo
+	case rerr.Code == tp.CodeServiceUnavailable:
+		return slog.LevelWarn
 	case 500 <= rerr.Code && rerr.Code <= 599, rerr.Code == tp.CodeConnClosed, rerr.Code == tp.CodeWriteFailed, rerr.Code == tp.CodeDialFailed:
 		return slog.LevelError
 	}
@@ -161,6 +169,9 @@ func (r *Recorder) PostExchange(ctx tp.ExchangeCtx) *tp.Rerror {
 	}
 	if !ctx.IsLaunched() {
 		record.AddAttrs(r.content(ctx)...)
+	}
+	if r.cfg.Attrs != nil {
+		record.AddAttrs(r.cfg.Attrs(ctx)...)
 	}
 	r.queue.add(record)
 	return nil
