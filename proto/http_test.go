@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -338,4 +340,74 @@ func TestRefusedWhileSending(t *testing.T) {
 	if _, err := r.ReadByte(); err != io.EOF { // a reset may have cost the response
 		t.Errorf("the connection ended with %v", err)
 	}
+}
+
+// A client can have responses wait for an earlier one for as long as it likes. Beyond the
+// packet limit they are not kept, and it is told so.
+func TestWaitingResponsesAreBounded(t *testing.T) {
+	const requests, limit, size = 40, 4 << 20, 1 << 20
+	answered := new(answers)
+	server, served := newPeer(tp.PeerConfig{PacketSizeLimit: limit}, answered)
+	body := make([]byte, size) // one for all: what grows is what waits
+	tp.RegPull(server.PullRouter, "large", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) { return body, nil })
+	conn, err := net.Dial("tcp", tptest.Serve(t, server, httproto.NewProtoFunc()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(bound))
+	before := heap()
+	_, _ = io.WriteString(conn, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"+strings.Repeat("GET /large HTTP/1.1\r\nHost: h\r\n\r\n", requests))
+	served.push(t, "waits")
+	for begun := time.Now(); answered.n.Load() < requests; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > bound {
+			t.Fatalf("%d of %d have an answer", answered.n.Load(), requests)
+		}
+	}
+	if grown := heap() - before; grown > 2*limit {
+		t.Errorf("%d MiB wait, where a packet has at most %d", grown>>20, limit>>20)
+	}
+
+	served.release <- struct{}{}
+	r, large := bufio.NewReader(conn), 0
+	for i := range 1 + requests {
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		switch {
+		case err == nil && resp.StatusCode == 200 && (len(b) == size || i == 0):
+			large += min(i, 1)
+		case resp.StatusCode != 500 || !bytes.Contains(b, []byte("wait for an earlier one")):
+			t.Errorf("response %d: %s, %d bytes, %v", i, resp.Status, len(b), err)
+		}
+	}
+	if large != limit/size-1 { // with their headers, no more fit
+		t.Errorf("%d of %d were sent", large, requests)
+	}
+	fmt.Fprint(conn, "GET /about HTTP/1.1\r\nHost: h\r\n\r\n")
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("after that: %v, %v", resp, err)
+	}
+}
+
+// answers is a plugin that counts the replies that were queued, or wait for their turn.
+type answers struct{ n atomic.Int32 }
+
+func (*answers) Name() string { return "answers" }
+
+func (a *answers) PostWriteReply(tp.WriteCtx) *tp.Rerror {
+	a.n.Add(1)
+	return nil
+}
+
+// heap returns how many bytes are in use.
+func heap() int {
+	runtime.GC()
+	runtime.GC() // what was pooled goes the second time
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

@@ -18,9 +18,9 @@ type args struct {
 }
 
 // newPeer returns a peer with handlers for the tests, which logs to nowhere.
-func newPeer(cfg tp.PeerConfig) (*tp.Peer, *seen) {
+func newPeer(cfg tp.PeerConfig, plugins ...tp.Plugin) (*tp.Peer, *seen) {
 	cfg.Logger, _ = tp.NewLogger(io.Discard, "OFF")
-	p := tp.NewPeer(&cfg)
+	p := tp.NewPeer(&cfg, plugins...)
 	s := &seen{pushes: make(chan string, 2000), ended: make(chan error, 100), release: make(chan struct{})}
 	tp.RegPull(p.PullRouter, "group/home/test", func(_ tp.PullCtx, a *args) (args, *tp.Rerror) {
 		return args{A: a.A + 1, S: a.S}, nil

@@ -36,6 +36,9 @@ const (
 	// maxPipelined is how many requests of a conn may be under way: then no more are
 	// read. Their responses have to wait for each other.
 	maxPipelined = 64
+	// minWaiting is how many bytes of responses may wait for their turn, at least: see
+	// proto.hold.
+	minWaiting = 1 << 20
 	// answerTime is how long requests have to be answered once the client has said
 	// that it sends no more. Most who say that have gone.
 	answerTime = time.Second
@@ -76,6 +79,7 @@ type proto struct {
 	role  role
 	first uint64 // the number of slots[0]
 	slots []slot // of the server: requests without a written response, in order
+	held  int    // bytes of their responses that wait
 	wrote int    // responses that were written and are not queued yet
 	sent  []sent // of the client: requests without a response, in order
 }

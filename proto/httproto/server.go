@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -237,9 +238,7 @@ func (h *proto) packResponse(p *socket.Packet) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if at = p.Seq() - h.first; at > 0 {
-		h.slots[at].bytes = append(head, body...)
-		h.slots[at].done = true
-		return nil
+		return h.hold(&h.slots[at], p, head, body)
 	}
 	if _, err := h.rw.Write(head); err != nil {
 		return err
@@ -250,9 +249,23 @@ func (h *proto) packResponse(p *socket.Packet) error {
 	return h.writeDone()
 }
 
+// hold keeps a response until its turn, for which a client can have it wait as long as it
+// likes: together they must not be more than a single one may be. Errors are small and are
+// always kept, or the request would never be answered. mu is held.
+func (h *proto) hold(s *slot, p *socket.Packet, head, body []byte) error {
+	n, most := len(head)+len(body), max(minWaiting, uint64(p.SizeLimit()))
+	if uint64(h.held+n) > most && !isError(p) {
+		return fmt.Errorf("%w: %d bytes of responses wait for an earlier one already, and with %d more that is over %d: use more connections",
+			ErrNotCarried, h.held, n, most)
+	}
+	s.bytes, s.done = slices.Concat(head, body), true
+	h.held += n
+	return nil
+}
+
 // writeDone takes the first slot out, and writes those after it that are done. mu is held.
 func (h *proto) writeDone() error {
-	for n := 1; ; n++ {
+	for {
 		h.slots[0] = slot{}
 		h.slots = h.slots[1:]
 		h.first++
@@ -264,6 +277,7 @@ func (h *proto) writeDone() error {
 		if !h.slots[0].done {
 			return nil
 		}
+		h.held -= len(h.slots[0].bytes)
 		if _, err := h.rw.Write(h.slots[0].bytes); err != nil {
 			return err
 		}
