@@ -25,11 +25,12 @@ const (
 type conduct struct {
 	cancels uint64
 	faults  uint32
-	opening uint32 // bytes of packets that came before it was let in; at most 2 * maxOpeningBytes
-	second  uint32 // since processStart, in which
-	packets uint32 // so many came; counted only with MaxPacketRate
-	pings   pace   // of PINGs
-	pongs   pace   // of PONGs, which answer ours
+	opening uint32       // bytes of packets that came before it was let in; at most 2 * maxOpeningBytes
+	skipped func() error // counts those that the Proto takes itself; nil once it was let in
+	second  uint32       // since processStart, in which
+	packets uint32       // so many came; counted only with MaxPacketRate
+	pings   pace         // of PINGs
+	pongs   pace         // of PONGs, which answer ours
 }
 
 // watched returns the conduct of the other side, which most never need.

@@ -76,8 +76,8 @@ func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 	cfg := &l.peer.cfg
 	l.conn = l.peer.connOptions.NewConn(c, protoFunc...)
 	l.conn.OnWriteError(l.abort)
-	if cfg.MaxPacketRate > 0 {
-		l.conn.OnSkip(l.checkRate)
+	if !l.conn.TakesFrame() { // FastProto skips nothing
+		l.conn.OnSkip(l.skipped)
 	}
 	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)
 	l.conn.SetWriteTimeout(cfg.DefaultWriteTimeout)
@@ -308,6 +308,16 @@ func (l *link) refuse() {
 // sendOpening is Send of a session that PostDial or PostAccept may still refuse.
 func (l *link) sendOpening(p *socket.Packet) error { return l.conn.WritePacket(p) }
 
+// skipped is called when the Proto has read a packet that is none for the user.
+func (l *link) skipped() error {
+	if l.conduct != nil && l.conduct.skipped != nil {
+		if err := l.conduct.skipped(); err != nil {
+			return err
+		}
+	}
+	return l.checkRate()
+}
+
 // maxOpeningBytes is how many bytes of packets a connection may send before
 // PostAccept has let it in.
 const maxOpeningBytes = 16 << 10
@@ -319,16 +329,26 @@ func (l *link) receiveOpening(p *socket.Packet) error {
 		return l.conn.ReadPacket(p)
 	}
 	seen := l.watched()
-	var err error
-	if seen.opening < maxOpeningBytes {
-		limits := *l.peer.connOptions
+	limits := *l.peer.connOptions
+	limits.AllowFilter = func(byte) bool { return false }
+	left := func() error {
+		if seen.opening >= maxOpeningBytes {
+			return socket.ErrExceedPacketSizeLimit
+		}
 		limits.PacketLimit = min(maxOpeningBytes-seen.opening, l.peer.packetLimit())
-		limits.AllowFilter = func(byte) bool { return false }
-		err = l.conn.ReadPacketWithin(p, &limits)
-		seen.opening += min(p.Size(), maxOpeningBytes) // also of one that was refused
-	} else {
-		err = socket.ErrExceedPacketSizeLimit
+		return nil
 	}
+	count := func() { seen.opening += min(p.Size(), maxOpeningBytes) }
+	seen.skipped = func() error { // p was none for the user, and takes the next one
+		count()
+		return left()
+	}
+	err := left()
+	if err == nil {
+		err = l.conn.ReadPacketWithin(p, &limits)
+		count() // also of one that was refused
+	}
+	seen.skipped = nil
 	if err != nil {
 		return fmt.Errorf("before it is let in, a connection may send %d bytes, without filters: %w", maxOpeningBytes, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"github.com/henrylee2cn/teleport/internal/counterpart"
 	"github.com/henrylee2cn/teleport/proto/httproto"
 	"github.com/henrylee2cn/teleport/proto/jsonproto"
+	"github.com/henrylee2cn/teleport/socket"
 	"github.com/henrylee2cn/teleport/tptest"
 )
 
@@ -392,6 +394,59 @@ func TestWaitingResponsesAreBounded(t *testing.T) {
 		t.Errorf("after that: %v, %v", resp, err)
 	}
 }
+
+// Before it is let in, a connection may send 16 KiB in all, also of what the format takes
+// itself.
+func TestBeforePostAcceptAllCounts(t *testing.T) {
+	received := make(chan error, 1)
+	door := acceptor(func(sess tp.PreSession) *tp.Rerror {
+		received <- sess.Receive(socket.NewPacket(socket.WithBody(new([]byte))))
+		return tp.NewRerror(403, "nobody is let in", "")
+	})
+	server, _ := newPeer(tp.PeerConfig{}, door)
+	web := tptest.Serve(t, server, httproto.NewProtoFunc())
+	lines := listen(t, server, jsonproto.NewProtoFunc())
+	const options = "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"
+	put := "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4000\r\n\r\n" + strings.Repeat("x", 4000)
+	chunks := "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nFA0\r\n" + strings.Repeat("x", 4000) + "\r\n0\r\n\r\n"
+	const get = "GET /about HTTP/1.1\r\nHost: h\r\n\r\n"
+	for _, c := range []struct {
+		name, addr, send, last string
+		most                   int // times that it may be sent
+	}{
+		{"OPTIONS", web, options, get, (16<<10 - len(get)) / len(options)},
+		{"PUT", web, put, get, 4},
+		{"PUT in chunks", web, chunks, get, 4},
+		{"empty lines", lines, "\n", "{}\n", 16<<10 - 3},
+	} {
+		for _, many := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s many=%v", c.name, many), func(t *testing.T) {
+				times := c.most
+				if many {
+					times++
+				}
+				conn, err := net.Dial("tcp", c.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(bound))
+				_, _ = io.WriteString(conn, strings.Repeat(c.send, times)+c.last)
+				err = <-received
+				if many && !errors.Is(err, socket.ErrExceedPacketSizeLimit) || !many && err != nil {
+					t.Errorf("%d times: %v", times, err)
+				}
+			})
+		}
+	}
+}
+
+// acceptor is a plugin with one hook.
+type acceptor func(tp.PreSession) *tp.Rerror
+
+func (acceptor) Name() string { return "acceptor" }
+
+func (a acceptor) PostAccept(sess tp.PreSession) *tp.Rerror { return a(sess) }
 
 // answers is a plugin that counts the replies that were queued, or wait for their turn.
 type answers struct{ n atomic.Int32 }

@@ -193,7 +193,10 @@ func (h *proto) dropTrailers(p *socket.Packet, m *message) error {
 func (h *proto) dropBody(p *socket.Packet, m *message) error {
 	var unwanted socket.Packet
 	unwanted.SetLimits(socket.Options{PacketLimit: p.SizeLimit()})
-	return h.readBody(&unwanted, m, func([]byte) []byte { return nil })
+	if err := h.readBody(&unwanted, m, func([]byte) []byte { return nil }); err != nil {
+		return err
+	}
+	return p.SetSize(unwanted.Size())
 }
 
 func unexpectedEOF(err error) error {
