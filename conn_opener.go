@@ -24,7 +24,9 @@ type ConnOpener interface {
 	// and must end with ctx, or when the ConnOpener is closed.
 	//
 	// A nil conn without an error says that somebody else has it now. With an error the
-	// peer closes it.
+	// peer closes it. One that wraps io.EOF says that the other side has left and has sent
+	// nothing, as a load balancer does that looks whether the port is open: then that is
+	// no warning, and not counted in Stats.Refused.
 	OpenConn(ctx context.Context, config *tls.Config) (conn net.Conn, protoFunc socket.ProtoFunc, err error)
 }
 

@@ -190,6 +190,34 @@ func TestOnePortWithoutRule(t *testing.T) {
 	eventually(t, "both are counted", func() bool { return srv.Stats().Refused["accept"] == 2 })
 }
 
+// A load balancer looks whether a port is open all the time: that is no warning, and
+// nothing that was refused.
+func TestOnePortOnlyLookedAt(t *testing.T) {
+	certFile, keyFile, _ := newCert(t)
+	for name, cfg := range map[string]tp.PeerConfig{"plain": {}, "tls": {TlsCertFile: certFile, TlsKeyFile: keyFile}} {
+		t.Run(name, func(t *testing.T) {
+			book := new(logBook)
+			cfg.Logger = book
+			srv := newPeer(t, cfg)
+			addr := port(t, srv, sniff.Config{Rules: []sniff.Rule{{Match: sniff.Fast}}, Silent: &sniff.Rule{}, SilentAfter: patience})
+			for _, reset := range []bool{false, true} {
+				conn, err := net.Dial("tcp", addr)
+				noError(t, err)
+				if reset {
+					noError(t, conn.(*net.TCPConn).SetLinger(0))
+				}
+				left := fmt.Sprintf("conn %s: sniff: the other side has sent nothing", conn.LocalAddr())
+				_ = conn.Close()
+				eventually(t, "it is noticed", func() bool { return book.contains(left) })
+			}
+			eventually(t, "both are gone", func() bool { return srv.Stats().Opening == 0 })
+			if refused := srv.Stats().Refused; book.contains("WARN") || len(refused) > 0 {
+				t.Errorf("refused are %v, the log: %s", refused, book)
+			}
+		})
+	}
+}
+
 // Those that say nothing, or dribble, are bounded as those that make no handshake are.
 func TestOnePortBoundsSilence(t *testing.T) {
 	rules := []sniff.Rule{{Match: sniff.WebSocket}, {Match: sniff.Fast}}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime/debug"
 	"time"
@@ -162,10 +163,10 @@ func (p *Peer) serveAccepted(conn net.Conn, o *opening, config *tls.Config, prot
 func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, protoFunc []socket.ProtoFunc) *session {
 	defer p.leaveAccepted()
 	var s *session
-	passed := false
+	unrefused := false
 	if o != nil {
 		defer func() {
-			if p.settle(o) && s == nil && !passed { // otherwise it is counted already
+			if p.settle(o) && s == nil && !unrefused { // otherwise it is counted already
 				p.tally.refuse(refusedAccept)
 			}
 		}()
@@ -179,18 +180,24 @@ func (p *Peer) openAccepted(conn net.Conn, o *opening, config *tls.Config, proto
 			}
 		}
 	}()
-	s, passed = p.secureAndAccept(conn, config, protoFunc)
+	s, unrefused = p.secureAndAccept(conn, config, protoFunc)
 	returned = true
 	return s
 }
 
-// secureAndAccept returns nil if it has closed the conn, or passed it to somebody else.
-func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) (s *session, passed bool) {
+// secureAndAccept returns nil if it has closed the conn, or passed it to somebody else. It
+// reports whether that is no refusal.
+func (p *Peer) secureAndAccept(conn net.Conn, config *tls.Config, protoFunc []socket.ProtoFunc) (s *session, unrefused bool) {
 	opener, toOpen := conn.(ConnOpener)
 	ctx, cancel := p.acceptBound(toOpen || config != nil)
 	defer cancel()
 	if toOpen {
 		open, proto, err := p.openConn(ctx, opener, config)
+		if errors.Is(err, io.EOF) {
+			p.log().Debugf("conn %s: %v", addrText(conn.RemoteAddr()), err)
+			_ = conn.Close()
+			return nil, true
+		}
 		if err != nil {
 			p.strangers.warn(p.log(), "conn %s: not accepted: %v", addrText(conn.RemoteAddr()), err)
 			_ = conn.Close()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/henrylee2cn/teleport/socket"
@@ -70,6 +71,9 @@ func (c *conn) secure(ctx context.Context, p *peek, config *tls.Config) error {
 	case verdict == Yes:
 		secure := tls.Server(socket.Unread(p.conn, p.seen), config)
 		if err := secure.HandshakeContext(ctx); err != nil {
+			if err == io.EOF { // something was sent: see tp.ConnOpener
+				err = io.ErrUnexpectedEOF
+			}
 			return fmt.Errorf("TLS handshake: %w", err)
 		}
 		p.conn, p.seen = secure, nil
@@ -171,6 +175,8 @@ func (p *peek) read(ctx context.Context, maySilent bool, decide func(b []byte, l
 		case errors.Is(err, os.ErrDeadlineExceeded) && maySilent:
 			p.silent = true
 			return errSilent
+		case len(p.seen) == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+			return fmt.Errorf("sniff: the other side has sent nothing and left: %w", io.EOF)
 		case err != nil:
 			return fmt.Errorf("sniff: not enough came: %w", err)
 		}

@@ -22,7 +22,9 @@
 // Until its first bytes have come a connection is one that is not let in yet, which
 // PeerConfig.AcceptTimeout, MaxOpening and MaxOpeningPerIP bound, as they do the TLS
 // handshake. So one that says nothing is closed, unless Config.Silent says what it is:
-// a client of a push gateway may wait for pushes, and send nothing before. What a Handle has
+// a client of a push gateway may wait for pushes, and send nothing before. One that leaves
+// before it has sent anything, as a load balancer does that looks whether the port is open,
+// is no warning in the log, and not counted in Stats.Refused. What a Handle has
 // taken over is bounded by whoever has it: an http.Server needs its ReadHeaderTimeout.
 //
 // A Listener costs a session nothing when its first packet has been read.
