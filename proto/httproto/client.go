@@ -13,6 +13,11 @@ import (
 	"github.com/henrylee2cn/teleport/socket"
 )
 
+// maxSent is how many requests may have no response: a server that reads, and never
+// answers, would have this side note them for ever, also those of pushes and of pulls that
+// were given up.
+const maxSent = 1 << 16
+
 // sent is a request of this side that waits for its response.
 type sent struct {
 	seq    uint64
@@ -31,6 +36,12 @@ func (h *proto) packRequest(p *socket.Packet) error {
 		if c := uri[i]; c <= ' ' || c >= 0x7f || c == '#' {
 			return fmt.Errorf("%w: its URI has the byte %#02x: encode it as %%XX", ErrNotCarried, c)
 		}
+	}
+	h.mu.Lock()
+	unanswered := len(h.sent)
+	h.mu.Unlock()
+	if unanswered == maxSent {
+		return fmt.Errorf("%w: %d requests have no response yet", ErrNotCarried, unanswered)
 	}
 	method := http.MethodPost
 	if p.HasMeta() && p.Meta().Has(keyMethod) {

@@ -128,6 +128,9 @@ func (h *proto) parseHead(p *socket.Packet) (*message, error) {
 		}
 		if key == "Connection" {
 			named = append(named, m.parseConnection(string(value))...)
+			if len(named) > maxFields {
+				return m, &refusal{status: 431, detail: "too many headers in Connection"}
+			}
 			continue
 		}
 		if err := m.takeField(p, key, value); err != nil {

@@ -222,7 +222,7 @@ func (h *proto) unpackMessage(p *socket.Packet) (again bool, err error) {
 	if !no.goesOn {
 		s.close = true
 	}
-	if err := h.refuse(p, no, &s); err != nil {
+	if err := h.refuse(no, &s); err != nil {
 		return false, err
 	}
 	if no.goesOn {

@@ -209,6 +209,7 @@ func TestRefusals(t *testing.T) {
 		{"target of a proxy", "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
 		{"long head", "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 40<<10), 431},
 		{"many headers", "GET / HTTP/1.1\r\n" + strings.Repeat("X: 1\r\n", 300) + "\r\n", 431},
+		{"many hop-by-hop headers", "GET / HTTP/1.1\r\nHost: h\r\nConnection: " + strings.Repeat("a,", 300) + "\r\n\r\n", 431},
 		{"no such packet type", head + "X-Packet-Type: x\r\n\r\n", 400},
 		{"an expectation", head + "Expect: more\r\n\r\n", 417},
 		{"unknown coding", head + "Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx", 415},
@@ -232,7 +233,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Methods that there are not leave the connection as it was.
 // Messages that are none for the user are packets of their own to FrameTimeout: it does
 // not run on in the silence after one.
 func TestSilenceAfterAnswered(t *testing.T) {
@@ -264,6 +264,7 @@ func TestAnsweredLeavesNothing(t *testing.T) {
 	}
 }
 
+// Methods that there are not leave the connection as it was.
 func TestMethods(t *testing.T) {
 	read, written, end := serve(t, socket.Options{}, nil, []byte(
 		"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"+
@@ -421,6 +422,76 @@ func TestContinue(t *testing.T) {
 	if err := <-read; err != nil || prototest.Body(p) != "abc" {
 		t.Errorf("got %v, %v", p, err)
 	}
+}
+
+// Who asks first whether to send a body that is too large does not have to send it.
+func TestNoContinueBeyondLimit(t *testing.T) {
+	read, written, _ := serve(t, socket.Options{PacketLimit: 1000}, nil, []byte("POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n"))
+	if len(read) != 0 || !strings.HasPrefix(written, "HTTP/1.1 413 ") {
+		t.Errorf("read %v, wrote %q", read, written)
+	}
+}
+
+// A request whose body cannot be decoded is answered in its place: otherwise the client
+// would take each answer after it for that of another request.
+func TestUndecodableHasItsPlace(t *testing.T) {
+	near, far := pipe()
+	defer far.Close()
+	const head = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n"
+	_, _ = io.WriteString(far, head+"x"+head+"2")
+	s := socket.NewConn(near, socket.Options{}, web)
+	for i, code := range []int32{400, 200} {
+		var n int
+		p := socket.NewPacket(socket.WithBody(&n))
+		err := s.ReadPacket(p)
+		if (code == 400) != errors.Is(err, socket.ErrUndecodable) || p.Seq() != uint64(i) {
+			t.Fatalf("packet %d: %v, %v", i, p, err)
+		}
+		answer := socket.NewPacket(socket.WithPtype(2), socket.WithSeq(p.Seq()))
+		if err != nil {
+			protometa.Error{Code: code}.SetTo(answer.Meta())
+		}
+		if err := s.WritePacket(answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	b, _ := io.ReadAll(far)
+	if got := statusLine.FindAllString(string(b), -1); len(got) != 2 || got[0] != "HTTP/1.1 400 " {
+		t.Errorf("got %q", b)
+	}
+}
+
+// A codec that is not there is the Content-Type's fault, whichever way it says so.
+func TestUnknownMedia(t *testing.T) {
+	for media, codec := range map[string]byte{
+		"application/vnd.teleport; codec=250": 250, "application/vnd.teleport; codec=999": 0, "application/vnd.teleport": 0, "image/png": 0,
+	} {
+		answer := socket.NewPacket()
+		protometa.Error{Code: 501}.SetTo(answer.Meta())
+		read, written, _ := serve(t, socket.Options{}, []*socket.Packet{answer}, []byte("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Type: "+media+"\r\n\r\nx"))
+		if len(read) != 1 || read[0].BodyCodec() != codec || !strings.HasPrefix(written, "HTTP/1.1 415 ") {
+			t.Errorf("%s: read %v, wrote %q", media, read, written)
+		}
+	}
+}
+
+// A server that reads and never answers does not make the client note requests for ever.
+func TestUnansweredIsBounded(t *testing.T) {
+	h := web(struct {
+		io.Reader
+		io.Writer
+	}{strings.NewReader(""), io.Discard})
+	p := request("/a", "")
+	for i := range 1 << 17 {
+		if err := h.Pack(p); err != nil {
+			if i < 1<<12 || !errors.Is(err, httproto.ErrNotCarried) {
+				t.Errorf("request %d: %v", i, err)
+			}
+			return
+		}
+	}
+	t.Error("it has no bound")
 }
 
 func TestGzip(t *testing.T) {

@@ -64,8 +64,10 @@ func codecOf(contentType string, body []byte) (id byte, known bool) {
 	}
 	switch {
 	case media == codecMedia:
-		id, err := strconv.ParseUint(params["codec"], 10, 8)
-		return byte(id), err == nil
+		if id, err := strconv.ParseUint(params["codec"], 10, 8); err == nil {
+			return byte(id), true
+		}
+		return codec.NilCodecId, false
 	case media == formMedia && json.Valid(body), strings.HasSuffix(media, "+json"):
 		return codec.ID_JSON, true
 	}

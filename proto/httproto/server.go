@@ -74,13 +74,14 @@ func (h *proto) unpackRequest(p *socket.Packet, m *message, s *slot) (again bool
 	if err := h.setFilters(p, m); err != nil {
 		return false, err
 	}
-	if err := h.sayContinue(m); err != nil {
+	if err := h.sayContinue(p, m); err != nil {
 		return false, err
 	}
-	if err := h.readRequestBody(p, m, s); err != nil {
+	err = h.readRequestBody(p, m, s)
+	if err != nil && !errors.Is(err, socket.ErrUndecodable) { // which the user is to answer
 		return false, requestError(err)
 	}
-	return false, h.accept(p, s)
+	return false, errors.Join(h.accept(p, s), err)
 }
 
 // accept gives the request its place, and answers a push.
@@ -107,9 +108,10 @@ func (h *proto) readRequestBody(p *socket.Packet, m *message, s *slot) error {
 		}
 		id, known := codecOf(m.contentType, body)
 		if !known {
-			s.unknownMedia = true
 			p.Meta().Set("Content-Type", m.contentType)
 		}
+		_, err := codec.Get(id)
+		s.unknownMedia = err != nil
 		p.SetBodyCodec(id)
 		return body
 	})
@@ -192,9 +194,10 @@ func (h *proto) setFilters(p *socket.Packet, m *message) error {
 }
 
 // sayContinue tells a client that waits for that to send the body, once all before it is
-// answered.
-func (h *proto) sayContinue(m *message) error {
-	if !m.expects || m.minor == 0 || !m.chunked && m.length <= 0 {
+// answered. One that will be refused for its size needs not be sent.
+func (h *proto) sayContinue(p *socket.Packet, m *message) error {
+	if !m.expects || m.minor == 0 || !m.chunked && m.length <= 0 ||
+		m.length > int64(p.SizeLimit())-int64(m.size) {
 		return nil
 	}
 	if !h.pulls.Wait(0, 0) {
@@ -208,7 +211,7 @@ func reply(seq uint64) *socket.Packet {
 }
 
 // refuse answers a request in its turn with why it is refused.
-func (h *proto) refuse(_ *socket.Packet, no *refusal, s *slot) error {
+func (h *proto) refuse(no *refusal, s *slot) error {
 	s.status, s.allow = 0, no.allow
 	h.ended = h.ended || !no.goesOn
 	answer := reply(h.begin(s))
