@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/henrylee2cn/teleport/internal/uri"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -72,11 +73,11 @@ func (e *exchangeOver) Handler() *Handler { return e.handler }
 
 // Path returns the path of its URI.
 func (e *exchangeOver) Path() string {
-	uri := e.input.Uri()
+	p := e.input
 	if e.isLaunched {
-		uri = e.output.Uri()
+		p = e.output
 	}
-	path, _, _ := splitURI(uri)
+	path, _, _ := uri.Split(p.Uri())
 	return path
 }
 

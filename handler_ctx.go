@@ -8,6 +8,7 @@ import (
 
 	"github.com/henrylee2cn/goutil"
 	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/internal/uri"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -108,13 +109,13 @@ func (c *handlerCtx) Uri() string { return c.input.Uri() }
 
 // Path returns the path of the URI.
 func (c *handlerCtx) Path() string {
-	path, _, _ := splitURI(c.input.Uri())
+	path, _, _ := uri.Split(c.input.Uri())
 	return path
 }
 
 // RawQuery returns what follows '?' in the URI.
 func (c *handlerCtx) RawQuery() string {
-	_, query, _ := splitURI(c.input.Uri())
+	_, query, _ := uri.Split(c.input.Uri())
 	return query
 }
 

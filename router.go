@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/henrylee2cn/teleport/internal/uri"
 )
 
 // Router finds the handler of a pull or push by the path of its URI. A peer
@@ -177,8 +179,8 @@ func (r *Router) route(c *handlerCtx, other *Router) (*Handler, *Rerror) {
 }
 
 // routeParsed is route for a URI that is not simply the path of a handler.
-func (r *Router) routeParsed(t *routeTable, uri string, other *Router) (*Handler, *Rerror) {
-	at, _, err := splitURI(uri)
+func (r *Router) routeParsed(t *routeTable, asked string, other *Router) (*Handler, *Rerror) {
+	at, _, err := uri.Split(asked)
 	if err != nil {
 		return nil, NewRerror(CodeBadPacket, CodeText(CodeBadPacket), err.Error())
 	}
@@ -256,7 +258,7 @@ func (r *routes) add(handlers []*Handler) error {
 		r.master.known, r.master.unknown = make(map[string]*Handler), make(map[string]*Handler)
 	}
 	for _, h := range handlers {
-		h.isPlain = isPlainPath(h.name)
+		h.isPlain = uri.IsPlain(h.name)
 		if h.isUnknown {
 			r.master.unknown[h.name] = h
 		} else {

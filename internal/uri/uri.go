@@ -7,17 +7,35 @@ import (
 )
 
 // Split returns the path of a URI, as a router matches it, which is decoded, and the
-// query, which is not. It reports false if a router would refuse the URI.
-func Split(uri string) (path, query string, ok bool) {
+// query, which is not. A router refuses a URI for which there is an error.
+//
+// What begins with "/" is a path: also "//a/b", where url.Parse sees a host. Otherwise a
+// filter in front that looks at the path would see another one than the router.
+func Split(uri string) (path, query string, err error) {
 	path, query, _ = strings.Cut(uri, "?")
-	if strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%#") {
-		return path, query, true
+	switch {
+	case IsPlain(path):
+		return path, query, nil
+	case strings.HasPrefix(path, "/"):
+		path, _, fragment := strings.Cut(path, "#")
+		if fragment {
+			query = ""
+		}
+		if path, err = url.PathUnescape(path); err != nil {
+			return "", "", err
+		}
+		return path, query, nil
 	}
 	u, err := url.Parse(uri)
 	if err != nil {
-		return "", "", false
+		return "", "", err
 	}
-	return u.Path, u.RawQuery, true
+	return u.Path, u.RawQuery, nil
+}
+
+// IsPlain reports whether a URI is its path, as it stands there.
+func IsPlain(uri string) bool {
+	return strings.HasPrefix(uri, "/") && !strings.ContainsAny(uri, "?%#")
 }
 
 // Join returns the URI that Split parts into path and query. A path that begins with

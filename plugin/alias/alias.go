@@ -121,8 +121,8 @@ func (p *Plugin) PostReadPushHeader(ctx tp.ReadCtx) *tp.Rerror { return p.rewrit
 
 func (p *Plugin) rewrite(ctx tp.ReadCtx) *tp.Rerror {
 	in := ctx.Input()
-	from, query, ok := uri.Split(in.Uri())
-	if !ok { // the router says why
+	from, query, err := uri.Split(in.Uri())
+	if err != nil { // the router says why
 		return nil
 	}
 	if to, ok := p.load()[from]; ok {

@@ -104,8 +104,8 @@ func (p *paths) load() *table {
 
 func (p *paths) rewrite(ctx tp.ReadCtx) *tp.Rerror {
 	in := ctx.Input()
-	path, query, ok := uri.Split(in.Uri())
-	if !ok { // the router says why
+	path, query, err := uri.Split(in.Uri())
+	if err != nil { // the router says why
 		return nil
 	}
 	if match := p.load().match(path); match != path {
