@@ -28,7 +28,9 @@ func (c *unreadConn) Read(b []byte) (int, error) {
 	if len(c.unread) > 0 {
 		defer c.mu.Unlock()
 		n := copy(b, c.unread)
-		c.unread = c.unread[n:]
+		if c.unread = c.unread[n:]; len(c.unread) == 0 {
+			c.unread = nil // the conn may live long
+		}
 		return n, nil
 	}
 	c.mu.Unlock() // whoever waits holds no lock
