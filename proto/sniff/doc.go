@@ -13,6 +13,10 @@
 //	go (&http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}).Serve(web)
 //	err = peer.ServeListener(port)
 //
+// Packages proto/pbproto and proto/thriftproto have no Matcher: they begin with a length,
+// which may look like anything. One of them can have Any, as the last rule; a first packet
+// that looks like what another rule matches is then lost.
+//
 // A rule is for a connection, not for a request: browsers and proxies send many requests
 // over one, so a Matcher cannot tell the paths of one site apart.
 //
