@@ -281,6 +281,24 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// A method that there is not is no malformed frame, and is refused without its body.
+func TestLastMethod(t *testing.T) {
+	const expects = "Host: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+	for request, want := range map[string]string{
+		"PUT /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc": "HTTP/1.1 405 ",
+		"PUT /a HTTP/1.1\r\n" + expects:           "HTTP/1.1 405 ",
+		"OPTIONS /a HTTP/1.1\r\n" + expects + "x": "HTTP/1.1 100 HTTP/1.1 204 ",
+	} {
+		read, written, end := serve(t, socket.Options{}, nil, []byte(request))
+		if got := strings.Join(statusLine.FindAllString(written, -1), ""); len(read) != 0 || got != want {
+			t.Errorf("%q: read %v, wrote %q", request, read, written)
+		}
+		if errors.Is(end, socket.ErrMalformed) || end != io.EOF && !errors.Is(end, socket.ErrNoMore) {
+			t.Errorf("%q ended with %v", request, end)
+		}
+	}
+}
+
 func TestConnectionClose(t *testing.T) {
 	for _, request := range []string{
 		"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",

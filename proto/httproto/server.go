@@ -62,6 +62,9 @@ func (h *proto) unpackRequest(p *socket.Packet, m *message, s *slot) (again bool
 	}
 	if m.method == http.MethodOptions {
 		s.status, s.allow = http.StatusNoContent, true
+		if err := h.sayContinue(p, m); err != nil {
+			return false, err
+		}
 		if err := h.dropBody(p, m); err != nil {
 			return false, requestError(err)
 		}
@@ -167,8 +170,8 @@ func (h *proto) checkMethod(p *socket.Packet, m *message, s *slot) error {
 	default:
 		no.status, no.detail = http.StatusNotImplemented, fmt.Sprintf("the method %.32s", m.method)
 	}
-	if s.close || m.expects {
-		no.goesOn = false
+	if m.expects { // its body, which may come or not
+		no.goesOn, no.cause = false, socket.ErrNoMore
 		return no
 	}
 	if err := h.dropBody(p, m); err != nil {
