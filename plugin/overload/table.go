@@ -2,11 +2,11 @@ package overload
 
 import (
 	"cmp"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 
+	"github.com/henrylee2cn/teleport/internal/uri"
 	"golang.org/x/time/rate"
 )
 
@@ -85,11 +85,11 @@ func (t *table) buckets() []*bucket {
 }
 
 // route returns the bucket of a path, or nil.
-func (t *table) route(uri string) *bucket {
+func (t *table) route(asked string) *bucket {
 	if len(t.limits.Routes) == 0 {
 		return nil
 	}
-	path := pathOf(uri)
+	path, _, _ := uri.Split(asked) // as the router does: "/h%6Fme" has the limit of "/home"
 	if b := t.exact[path]; b != nil {
 		return b
 	}
@@ -104,26 +104,12 @@ func (t *table) route(uri string) *bucket {
 // take takes a token of the route and one of all. It returns the bucket that has
 // none, or nil. The route's comes first: a caller who floods one route shall not use
 // up what the others have.
-func (t *table) take(uri string) (empty *bucket) {
-	if b := t.route(uri); b != nil && !b.take() {
+func (t *table) take(asked string) (empty *bucket) {
+	if b := t.route(asked); b != nil && !b.take() {
 		return b
 	}
 	if !t.all.take() {
 		return t.all
 	}
 	return nil
-}
-
-// pathOf returns the path of a URI as the router sees it, so that "/h%6Fme" has the
-// limit of "/home". One that cannot be parsed has no handler.
-func pathOf(uri string) string {
-	path, _, _ := strings.Cut(uri, "?")
-	if strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "%#") {
-		return path
-	}
-	u, err := url.Parse(uri)
-	if err != nil {
-		return ""
-	}
-	return u.Path
 }
