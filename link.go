@@ -349,10 +349,10 @@ func (l *link) receiveOpening(p *socket.Packet) error {
 		count() // also of one that was refused
 	}
 	seen.skipped = nil
-	if err != nil {
+	if errors.Is(err, socket.ErrExceedPacketSizeLimit) || errors.Is(err, socket.ErrFilterNotAllowed) {
 		return fmt.Errorf("before it is let in, a connection may send %d bytes, without filters: %w", maxOpeningBytes, err)
 	}
-	return nil
+	return err
 }
 
 // drain closes the link when all is done, at the latest when ctx ends: it

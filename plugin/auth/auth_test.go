@@ -163,6 +163,26 @@ func TestRefusedByParrot(t *testing.T) {
 	}
 }
 
+// Who speaks something else is told apart from who sends too much.
+func TestOtherProtocol(t *testing.T) {
+	var book logBook
+	server := newPeer(t, &book, tp.PeerConfig{}, ann())
+	conn, err := net.Dial("tcp", serve(t, server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_, _ = io.Copy(io.Discard, conn) // until it is closed
+	_ = server.Close()
+	if text := book.String(); !strings.Contains(text, "another protocol") || strings.Contains(text, "16384") {
+		t.Errorf("got the log\n%s", text)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	principals := map[string]any{"a": 1, "b": 2, "c": 3, "aa": 4}
 	check := auth.Tokens(principals)
