@@ -3,11 +3,12 @@ package tp
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/henrylee2cn/teleport/internal/usercode"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -33,10 +34,10 @@ type Pool struct {
 	size      int
 	life      context.Context // ends when the pool is closed
 	die       context.CancelFunc
+	last      atomic.Pointer[session] // that there was
 
 	mu       sync.Mutex // protects following
 	sessions []*session // without those that were over when they were last looked at
-	last     *session   // that there was
 	turn     int        // where the search for the next one begins
 	dialling *poolDial  // nil if none is under way
 	failed   time.Duration
@@ -61,37 +62,26 @@ func (p *Peer) NewPool(addr string, n int, protoFunc ...socket.ProtoFunc) (*Pool
 	if rerr != nil {
 		return nil, rerr
 	}
-	pool := &Pool{peer: p, addr: addr, protoFunc: protoFunc, size: n, sessions: []*session{s}, last: s, failed: -growPause}
+	pool := &Pool{peer: p, addr: addr, protoFunc: protoFunc, size: n, sessions: []*session{s}, failed: -growPause}
+	pool.last.Store(s)
 	pool.life, pool.die = context.WithCancel(context.Background())
 	return pool, nil
 }
 
 // Pull is Session.Pull on the session with the fewest pulls under way. If it was not sent,
-// because that session ended, it is sent on another one; the PreWritePull hooks run
-// again then. If there is no session it waits for one to be dialled, within the
-// context of WithContext and PeerConfig.DefaultPullTimeout; if that fails, so does the
-// pull, with CodeDialFailed, and the PullCmd's Session is one that is over.
+// because that session ended, it is sent on another one; the settings and the PreWritePull
+// hooks run again then, for another packet. If there is no session it waits for one to be
+// dialled, within the context of WithContext and PeerConfig.DefaultPullTimeout; if that
+// fails, so does the pull, with CodeDialFailed, and the PullCmd's Session is one that is
+// over.
 func (p *Pool) Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd {
-	for tries := 0; ; tries++ {
-		s := p.ready()
-		if s == nil {
-			ctx, cancel := p.patience(setting, p.peer.cfg.DefaultPullTimeout)
-			defer cancel()
-			var rerr *Rerror
-			if s, rerr = p.pick(ctx); rerr != nil {
-				return p.fail(rerr, uri, args, reply, setting)
-			}
-			setting = append(slices.Clip(setting), WithContext(ctx))
-		}
-		cmd := s.Pull(uri, args, reply, setting...)
-		if tries == p.size || !isElsewhere(s, cmd.rerr) {
-			return cmd
-		}
-	}
+	pull := &poolPull{pool: p, uri: uri, args: args, reply: reply, setting: setting}
+	pull.run()
+	return pull.cmd
 }
 
 // GoPull is Session.GoPull on the session with the fewest pulls under way. If there is
-// no session, Pull runs in another goroutine.
+// no session, Pull runs in another goroutine, after the settings, which run in this one.
 func (p *Pool) GoPull(uri string, args interface{}, reply interface{}, done chan *PullCmd, setting ...socket.PacketSetting) {
 	if done == nil {
 		panic("tp: GoPull: done is nil: make it with room for the pulls under way, or use Pull")
@@ -100,37 +90,82 @@ func (p *Pool) GoPull(uri string, args interface{}, reply interface{}, done chan
 		s.GoPull(uri, args, reply, done, setting...)
 		return
 	}
+	pull := &poolPull{pool: p, uri: uri, args: args, reply: reply, setting: setting}
+	pull.fill()
 	p.peer.spawn(func() {
-		var cmd *PullCmd
-		defer func() {
-			if cmd == nil {
-				cmd = p.fail(hookGone("a hook or a codec"), uri, args, reply, setting)
+		usercode.Run(pull.run, func(gone error) {
+			cmd := pull.cmd
+			if gone != nil {
+				p.peer.logGone("a pull over a pool", gone)
+				cmd.rerr = hookGone("a setting, a hook or a codec")
+				cmd.tellDone(cmd.rerr)
 			}
 			cmd.async = &asyncPull{done: done}
 			cmd.deliver()
-		}()
-		cmd = p.Pull(uri, args, reply, setting...)
+		})
 	})
 }
 
-// Push is Session.Push on the session with the fewest pulls under way. If there is
-// no session it waits for one to be dialled, within the context of WithContext and
-// PeerConfig.DefaultWriteTimeout. Pushes go to different sessions, so they arrive in
-// no order: where that matters, use one of Session.
+// poolPull is a pull over a pool. Each attempt has a PullCmd of its own, which is filled
+// before there is a session for it: the deadline is in the settings, and those run but
+// once for each packet.
+type poolPull struct {
+	pool        *Pool
+	uri         string
+	args, reply interface{}
+	setting     []socket.PacketSetting
+	cmd         *PullCmd        // of this attempt
+	filled      bool            // cmd was not sent yet
+	ctx         context.Context // that bounds all attempts; nil before the first one
+}
+
+func (l *poolPull) fill() {
+	cmd := new(PullCmd)
+	cmd.fill(l.pool.last.Load(), l.uri, l.args, l.reply, l.setting)
+	l.cmd, l.filled = cmd, true
+}
+
+func (l *poolPull) run() {
+	for tries := 0; ; tries++ {
+		if !l.filled {
+			l.fill()
+		}
+		if l.ctx == nil {
+			ctx, cancel := l.cmd.bound()
+			if l.ctx = ctx; cancel != nil {
+				defer cancel()
+			}
+		} else {
+			l.cmd.boundBy(l.ctx)
+		}
+		s, rerr := l.pool.pick(l.ctx)
+		if rerr != nil {
+			l.cmd.rerr = rerr
+			l.cmd.complete()
+			return
+		}
+		l.cmd.sess, l.filled = s, false
+		l.cmd.exchange(l.ctx, nil)
+		if tries == l.pool.size || !isElsewhere(s, l.cmd.rerr) {
+			return
+		}
+	}
+}
+
+// Push is Session.Push on the session with the fewest pulls under way, and on another one
+// as with Pull. If there is no session it waits for one to be dialled, within the context
+// of WithContext and PeerConfig.DefaultWriteTimeout. Pushes go to different sessions, so
+// they arrive in no order: where that matters, use one of Session.
 func (p *Pool) Push(uri string, args interface{}, setting ...socket.PacketSetting) *Rerror {
 	for tries := 0; ; tries++ {
-		s := p.ready()
-		if s == nil {
-			ctx, cancel := p.patience(setting, p.peer.cfg.DefaultWriteTimeout)
-			var rerr *Rerror
-			s, rerr = p.pick(ctx)
-			cancel()
-			if rerr != nil {
-				return rerr
-			}
+		cmd := new(pushCmd)
+		cmd.fill(p.peer, uri, args, setting)
+		s, rerr := p.pickWithin(cmd.output.Context(), p.peer.cfg.DefaultWriteTimeout)
+		if rerr != nil {
+			return rerr
 		}
-		rerr := s.Push(uri, args, setting...)
-		if tries == p.size || !isElsewhere(s, rerr) {
+		cmd.sess = s
+		if rerr = cmd.pushed(); tries == p.size || !isElsewhere(s, rerr) {
 			return rerr
 		}
 	}
@@ -198,27 +233,6 @@ func isElsewhere(s *session, rerr *Rerror) bool {
 	return rerr != nil && rerr.Code == CodeConnClosed && !rerr.MaybeSent() && !s.IsOk()
 }
 
-// patience returns the context that bounds the wait for a session.
-func (p *Pool) patience(setting []socket.PacketSetting, bound time.Duration) (context.Context, context.CancelFunc) {
-	ctx := socket.NewPacket(setting...).Context()
-	if bound <= 0 {
-		return ctx, nothing
-	}
-	return context.WithTimeout(ctx, bound)
-}
-
-// fail returns a pull that found no session.
-func (p *Pool) fail(rerr *Rerror, uri string, args, reply interface{}, setting []socket.PacketSetting) *PullCmd {
-	p.mu.Lock()
-	last := p.last
-	p.mu.Unlock()
-	cmd := new(PullCmd)
-	cmd.fill(last, uri, args, reply, setting)
-	cmd.rerr = rerr
-	cmd.complete()
-	return cmd
-}
-
 // ready returns the session for the next call if it need not wait, or nil.
 func (p *Pool) ready() *session {
 	p.mu.Lock()
@@ -233,6 +247,19 @@ func (p *Pool) readyLocked() *session {
 		p.grow()
 	}
 	return s
+}
+
+// pickWithin is pick within a bound, of which 0 is none.
+func (p *Pool) pickWithin(ctx context.Context, bound time.Duration) (*session, *Rerror) {
+	if s := p.ready(); s != nil {
+		return s, nil
+	}
+	if bound > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, bound)
+		defer cancel()
+	}
+	return p.pick(ctx)
 }
 
 // pick returns the session for the next call, which it may wait for.
@@ -303,25 +330,31 @@ func (p *Pool) grow() {
 }
 
 func (p *Pool) dial(d *poolDial) {
-	d.rerr = dialRerror("a hook or the ProtoFunc has ended the goroutine")
-	defer func() {
-		if v := recover(); v != nil { // the functions of a TLS config and a ProtoFunc may panic
-			p.peer.log().Errorf("dialling %s for a pool panicked: %v\n%s", p.addr, v, debug.Stack())
-			d.rerr = dialRerror(fmt.Sprintf("it panicked: %v", v))
+	usercode.Run(func() {
+		d.sess, d.rerr = p.peer.dial(p.life, p.addr, p.protoFunc)
+	}, func(gone error) {
+		if gone != nil { // the functions of a TLS config and a ProtoFunc may panic
+			p.peer.logGone("dialling "+p.addr+" for a pool", gone)
+			d.rerr = dialRerror(gone.Error())
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		switch {
-		case d.rerr != nil:
-			p.failed = sinceStart()
-		case p.closed:
-			d.rerr = notSent(CodeConnClosed, "the pool is closed")
-			go d.sess.Close() // bounded by the write timeout; the peer waits for the session
-		default:
-			p.sessions, p.last = append(p.sessions, d.sess), d.sess
-		}
-		p.dialling = nil
-		close(d.done)
-	}()
-	d.sess, d.rerr = p.peer.dial(p.life, p.addr, p.protoFunc)
+		p.dialled(d)
+	})
+}
+
+// dialled takes up what came of a dial.
+func (p *Pool) dialled(d *poolDial) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case d.rerr != nil:
+		p.failed = sinceStart()
+	case p.closed:
+		d.rerr = notSent(CodeConnClosed, "the pool is closed")
+		go d.sess.Close() // bounded by the write timeout; the peer waits for the session
+	default:
+		p.sessions = append(p.sessions, d.sess)
+		p.last.Store(d.sess)
+	}
+	p.dialling = nil
+	close(d.done)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -303,7 +304,7 @@ func TestPoolOfAProtoThatPanics(t *testing.T) {
 	for _, sess := range pool.Sessions() {
 		_ = sess.Close()
 	}
-	wantCode(t, pool.Pull("/echo", nil, nil).Rerror(), tp.CodeDialFailed, "it panicked")
+	wantCode(t, pool.Pull("/echo", nil, nil).Rerror(), tp.CodeDialFailed, "has panicked")
 }
 
 // closesFirst is a plugin that closes the session of the first pull and of the first push
@@ -341,5 +342,119 @@ func TestPoolTriesAnother(t *testing.T) {
 	noRerror(t, pool.Push("/note", 7))
 	if n := receive(t, noted); n != 7 || hooks.pulls.Load() != 2 || hooks.pushes.Load() != 2 {
 		t.Errorf("got %d after %d and %d attempts", n, hooks.pulls.Load(), hooks.pushes.Load())
+	}
+}
+
+// counting returns a setting that adds to the meta data and counts how often it runs.
+func counting() (socket.PacketSetting, *atomic.Int32) {
+	runs := new(atomic.Int32)
+	return func(p *socket.Packet) {
+		runs.Add(1)
+		p.Meta().Add("k", "v")
+	}, runs
+}
+
+// The settings of a call run once for each packet, whether it finds a session, waits for
+// one or fails.
+func TestPoolRunsSettingsOnce(t *testing.T) {
+	addr := fmt.Sprintf("mem://%s", t.Name())
+	srv := newPeer(t, tp.PeerConfig{ListenAddrs: []string{addr}})
+	came := make(chan string, 9)
+	tp.RegPull(srv.PullRouter, "meta", func(ctx tp.PullCtx, _ *int) (int, *tp.Rerror) {
+		came <- string(ctx.GetMeta("k"))
+		return 1, nil
+	})
+	tp.RegPush(srv.PushRouter, "meta", func(ctx tp.PushCtx, _ *int) { came <- string(ctx.GetMeta("k")) })
+	listen(t, srv, 1)
+	pool := newPool(t, tp.PeerConfig{DefaultPullTimeout: time.Minute}, addr, 2)
+	done := make(chan *tp.PullCmd, 1)
+	calls := map[string]func(...socket.PacketSetting) *tp.Rerror{
+		"Pull": func(set ...socket.PacketSetting) *tp.Rerror { return pool.Pull("/meta", 1, nil, set...).Rerror() },
+		"GoPull": func(set ...socket.PacketSetting) *tp.Rerror {
+			pool.GoPull("/meta", 1, nil, done, set...)
+			return receive(t, done).Rerror()
+		},
+		"Push": func(set ...socket.PacketSetting) *tp.Rerror { return pool.Push("/meta", 1, set...) },
+	}
+	for name, call := range calls {
+		for _, wait := range []bool{false, true} {
+			for _, sess := range pool.Sessions() {
+				if wait {
+					_ = sess.Close()
+				}
+			}
+			set, runs := counting()
+			noRerror(t, call(set))
+			if meta := receive(t, came); meta != "v" || runs.Load() != 1 {
+				t.Errorf("%s, waits: %v: the settings ran %d times, and the meta data is %s", name, wait, runs.Load(), meta)
+			}
+		}
+	}
+	noError(t, srv.Close())
+	eventually(t, "the sessions are over", func() bool { return pool.Len() == 0 })
+	for name, call := range calls {
+		set, runs := counting()
+		if wantCode(t, call(set), tp.CodeDialFailed, "refused"); runs.Load() != 1 {
+			t.Errorf("%s that fails: the settings ran %d times", name, runs.Load())
+		}
+	}
+}
+
+// The deadline of all attempts is that of the first; hooks see the context of the user.
+func TestPoolContext(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	echo(srv)
+	hooks := new(closesFirst)
+	pool, rerr := newPeer(t, tp.PeerConfig{DefaultPullTimeout: time.Hour}, hooks).NewPool(serve(t, srv), 2)
+	noRerror(t, rerr)
+	defer pool.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := pool.Pull("/echo", nil, nil, tp.WithContext(ctx))
+	noRerror(t, cmd.Rerror())
+	if hooks.pulls.Load() != 2 || cmd.Context() != ctx {
+		t.Errorf("after %d attempts the context is %v", hooks.pulls.Load(), cmd.Context())
+	}
+	if _, bounded := cmd.Output().Context().Deadline(); !bounded {
+		t.Error("the second attempt has no deadline")
+	}
+}
+
+// GoPull without a session: a setting that panics does so in its caller, as with a
+// session, and what ends the goroutine later leaves nobody without the PullCmd.
+func TestPoolGoPullIsDelivered(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	echo(srv)
+	addr := serve(t, srv)
+	open := func(plugins ...tp.Plugin) *tp.Pool {
+		pool, rerr := newPeer(t, tp.PeerConfig{}, plugins...).NewPool(addr, 2)
+		noRerror(t, rerr)
+		for _, sess := range pool.Sessions() {
+			_ = sess.Close()
+		}
+		return pool
+	}
+	done := make(chan *tp.PullCmd, 1)
+	wantPanic(t, func() {
+		open().GoPull("/echo", nil, nil, done, func(*socket.Packet) { panic("as asked") })
+	}, "as asked")
+
+	exit := oneHook("exit", "PreWritePull", func(interface{}) *tp.Rerror { runtime.Goexit(); return nil })
+	open(exit).GoPull("/echo", nil, nil, done)
+	wantCode(t, receive(t, done).Rerror(), tp.CodeInternalServerError, "ended its goroutine")
+
+	// The first attempt finds its session closed, and the setting panics for the second.
+	for _, end := range []func(){runtime.Goexit, func() { panic("as asked") }} {
+		runs := 0
+		open(new(closesFirst)).GoPull("/echo", nil, nil, done, func(*socket.Packet) {
+			if runs++; runs == 2 {
+				end()
+			}
+		})
+		cmd := receive(t, done)
+		wantCode(t, cmd.Rerror(), tp.CodeInternalServerError, "ended its goroutine")
+		if cmd.Output().Uri() != "/echo" {
+			t.Errorf("it is the pull of %q", cmd.Output().Uri())
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/henrylee2cn/goutil"
 	"github.com/henrylee2cn/teleport/codec"
+	"github.com/henrylee2cn/teleport/internal/usercode"
 	"github.com/henrylee2cn/teleport/socket"
 	"github.com/henrylee2cn/teleport/utils"
 )
@@ -82,16 +83,22 @@ func (s *session) Pull(uri string, args interface{}, reply interface{}, setting 
 
 func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
 	c.fill(s, uri, args, reply, setting)
-	if c.ready == nil {
-		c.ready = s.peer.takeReady()
-	}
 	ctx, cancel := c.bound()
+	c.exchange(ctx, cancel)
+}
+
+// exchange does a pull that is filled and bounded.
+func (c *PullCmd) exchange(ctx context.Context, cancel context.CancelFunc) {
+	peer := c.sess.peer
+	if c.ready == nil {
+		c.ready = peer.takeReady()
+	}
 	c.send(ctx)
 	if cancel != nil {
 		cancel()
 	}
 	if !c.unseen {
-		s.peer.readies.Put(c.ready)
+		peer.readies.Put(c.ready)
 		c.ready = nil
 	}
 	c.complete()
@@ -243,10 +250,15 @@ func (c *PullCmd) bound() (context.Context, context.CancelFunc) {
 	if d <= 0 {
 		return ctx, nil
 	}
-	c.needMore().ctx = ctx // what the user and the plugins see
 	bounded, cancel := context.WithTimeout(ctx, d)
-	c.output.SetContext(bounded)
+	c.boundBy(bounded)
 	return bounded, cancel
+}
+
+// boundBy has the pull end with ctx. The user and the plugins see the context that it had.
+func (c *PullCmd) boundBy(ctx context.Context) {
+	c.needMore().ctx = c.output.Context()
+	c.output.SetContext(ctx)
 }
 
 // launch sends the pull. False means that it has failed already, and that
@@ -407,14 +419,7 @@ func (c *PullCmd) run() {
 
 // deliver sends the PullCmd on done, at the latest when there is room.
 func (c *PullCmd) deliver() {
-	select {
-	case c.async.done <- c:
-		return
-	default:
-	}
-	select {
-	case c.async.done <- c:
-	case <-c.sess.peer.killed:
+	if !usercode.Hand(c.async.done, c, c.sess.peer.killed) {
 		c.sess.peer.log().Warnf("session %s: the pull of %q was finished, but nobody took it from done", c.sess.Id(), c.output.Uri())
 	}
 }

@@ -22,6 +22,11 @@ var _ WriteCtx = new(pushCmd)
 func (s *session) Push(uri string, args interface{}, setting ...socket.PacketSetting) *Rerror {
 	c := &pushCmd{sess: s}
 	c.fill(s.peer, uri, args, setting)
+	return c.pushed()
+}
+
+// pushed is push with one error.
+func (c *pushCmd) pushed() *Rerror {
 	rerr, err := c.push()
 	if err != nil {
 		rerr = writeRerror(err)
