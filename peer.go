@@ -12,7 +12,6 @@ import (
 
 	"github.com/henrylee2cn/teleport/codec"
 	"github.com/henrylee2cn/teleport/internal/notice"
-	"github.com/henrylee2cn/teleport/internal/usercode"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -155,15 +154,6 @@ func (t safeTask) run() {
 		}
 	}()
 	t.fn()
-}
-
-// logGone tells that code of the user has kept a function of the library from returning.
-func (p *Peer) logGone(what string, gone error) {
-	var stack []byte
-	if panicked, ok := gone.(*usercode.Panic); ok {
-		stack = panicked.Stack
-	}
-	p.log().Errorf("%s: %v\n%s", what, gone, stack)
 }
 
 // enter counts one more goroutine that may open sessions, unless the peer is

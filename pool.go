@@ -96,7 +96,7 @@ func (p *Pool) GoPull(uri string, args interface{}, reply interface{}, done chan
 		usercode.Run(pull.run, func(gone error) {
 			cmd := pull.cmd
 			if gone != nil {
-				p.peer.logGone("a pull over a pool", gone)
+				p.peer.log().Errorf("a pull of %q over a pool: %s", pull.uri, usercode.Trace(gone))
 				cmd.rerr = hookGone("a setting, a hook or a codec")
 				cmd.tellDone(cmd.rerr)
 			}
@@ -334,7 +334,7 @@ func (p *Pool) dial(d *poolDial) {
 		d.sess, d.rerr = p.peer.dial(p.life, p.addr, p.protoFunc)
 	}, func(gone error) {
 		if gone != nil { // the functions of a TLS config and a ProtoFunc may panic
-			p.peer.logGone("dialling "+p.addr+" for a pool", gone)
+			p.peer.log().Errorf("dialling %s for a pool: %s", p.addr, usercode.Trace(gone))
 			d.rerr = dialRerror(gone.Error())
 		}
 		p.dialled(d)

@@ -21,6 +21,14 @@ type Panic struct {
 // Error returns what it panicked with, and not the stack.
 func (p *Panic) Error() string { return fmt.Sprintf("code of the user has panicked: %v", p.Value) }
 
+// Trace returns what a log says of an ErrExit or *Panic: with the stack, if there is one.
+func Trace(gone error) string {
+	if p, ok := gone.(*Panic); ok {
+		return gone.Error() + "\n" + string(p.Stack)
+	}
+	return gone.Error()
+}
+
 // Run calls fn, and then over in any case: with nil if fn has returned, and otherwise
 // with ErrExit or a *Panic. A panic goes no further than that.
 func Run(fn func(), over func(gone error)) {

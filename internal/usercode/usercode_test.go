@@ -25,6 +25,12 @@ func TestCall(t *testing.T) {
 	if !strings.Contains(err.Error(), "as asked") || strings.Contains(err.Error(), "explode") {
 		t.Errorf("its error is %q", err)
 	}
+	if text := usercode.Trace(err); !strings.Contains(text, "as asked") || !strings.Contains(text, "explode") {
+		t.Errorf("its trace is %q", text)
+	}
+	if text := usercode.Trace(usercode.ErrExit); text != usercode.ErrExit.Error() {
+		t.Errorf("of one that ends its goroutine it is %q", text)
+	}
 }
 
 func explode() { panic("as asked") }

@@ -187,12 +187,15 @@ func (a *Announcer) run() {
 	pauses := backoff{most: maxAnnouncePause}
 	for {
 		var again <-chan time.Time
-		err := a.announce(&watching)
+		var err error
+		if gone := outside("Registry.Register", func() { err = a.announce(&watching) }); gone != nil {
+			err = gone
+		}
 		switch {
 		case a.life.Err() != nil:
 			return
 		case err != nil:
-			a.cfg.OnError(err)
+			_ = outside("AnnounceConfig.OnError", func() { a.cfg.OnError(err) })
 			again = time.After(pauses.next())
 		default:
 			pauses.reset()

@@ -11,6 +11,7 @@ import (
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/internal/notice"
+	"github.com/henrylee2cn/teleport/internal/usercode"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
@@ -81,6 +82,8 @@ type Client struct {
 	failing error         // what the registry said last
 }
 
+var _ tp.Puller = new(Client) // for tp.Pull
+
 // NewClient returns a client of the service, which dials with the peer. It copies cfg
 // and does not wait for the registry: the first calls do.
 func NewClient(peer *tp.Peer, cfg ClientConfig) (*Client, error) {
@@ -142,7 +145,17 @@ func (c *Client) Members() []Member {
 
 // report tells the user of an error.
 func (c *Client) report(format string, args ...any) {
-	c.cfg.OnError(fmt.Errorf("registry: service %s: "+format, append([]any{c.cfg.Service}, args...)...))
+	err := fmt.Errorf("registry: service %s: "+format, append([]any{c.cfg.Service}, args...)...)
+	_ = outside("ClientConfig.OnError", func() { c.cfg.OnError(err) })
+}
+
+// outside calls code of the user, and logs if it does not return.
+func outside(what string, fn func()) error {
+	gone := usercode.Call(fn)
+	if gone != nil {
+		tp.Errorf("registry: %s: %s", what, usercode.Trace(gone))
+	}
+	return gone
 }
 
 func (c *Client) tell() {
@@ -155,11 +168,18 @@ func (c *Client) tell() {
 func (c *Client) watch() {
 	pauses := backoff{most: maxWatchPause}
 	for {
-		err := c.cfg.Registry.Watch(c.life, c.cfg.Service, c.update)
+		begun := time.Now()
+		var err error
+		if gone := outside("Registry.Watch", func() { err = c.cfg.Registry.Watch(c.life, c.cfg.Service, c.update) }); gone != nil {
+			err = gone
+		}
 		if c.life.Err() != nil {
 			return
 		}
 		c.fail(err)
+		if time.Since(begun) >= maxWatchPause { // it went well for a while
+			pauses.reset()
+		}
 		select {
 		case <-time.After(pauses.next()):
 		case <-c.life.Done():
@@ -216,15 +236,16 @@ func (c *Client) update(instances []Instance, err error) {
 }
 
 // choose returns a member and its session, none of those that were tried, and waits
-// until there is one. The call counts as pending on the member. If all that have a connection were tried, it returns neither.
+// until there is one. The call counts as pending on the member. If all that have a
+// connection were tried, it returns neither.
 func (c *Client) choose(ctx context.Context, key string, tried []tp.Session) (*member, tp.Session, *tp.Rerror) {
 	var late <-chan time.Time
 	for {
-		m, sess, any, news := c.pick(key, tried)
+		m, sess, connected, news := c.pick(key, tried)
 		switch {
 		case c.life.Err() != nil:
 			return nil, nil, notSent(tp.CodeConnClosed, "the client of service %s is closed", c.cfg.Service)
-		case m != nil || any:
+		case m != nil || connected:
 			return m, sess, nil
 		case c.cfg.WaitTimeout < 0:
 			return nil, nil, c.noMember()
@@ -246,37 +267,34 @@ func (c *Client) choose(ctx context.Context, key string, tried []tp.Session) (*m
 
 // pick returns a member that takes calls and was not tried, whether any takes calls,
 // and what tells of a change.
-func (c *Client) pick(key string, tried []tp.Session) (chosen *member, sess tp.Session, any bool, news <-chan struct{}) {
+func (c *Client) pick(key string, tried []tp.Session) (chosen *member, sess tp.Session, connected bool, news <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	news = c.news.Wait()
 	var able []*member
+	var sessions []tp.Session // theirs
 	for _, m := range c.members {
 		s := m.session()
 		if s == nil {
 			continue
 		}
-		any = true
+		connected = true
 		if slices.Contains(tried, s) {
 			continue
 		}
 		if len(able) > 0 && m.instance.Priority < able[0].instance.Priority {
-			able = able[:0]
+			able, sessions = able[:0], sessions[:0]
 		}
 		if len(able) == 0 || m.instance.Priority == able[0].instance.Priority {
-			able = append(able, m)
+			able, sessions = append(able, m), append(sessions, s)
 		}
 	}
 	if len(able) == 0 {
-		return nil, nil, any, news
+		return nil, nil, connected, news
 	}
 	chosen = c.chooser.choose(able, key)
-	if sess = chosen.session(); sess == nil { // lost since: look again at once
-		c.news.Tell()
-		return nil, nil, false, news
-	}
 	chosen.pending.Add(1)
-	return chosen, sess, true, news
+	return chosen, sessions[slices.Index(able, chosen)], true, news
 }
 
 // What the Detail of an error begins with if the call was not sent: see

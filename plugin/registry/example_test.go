@@ -37,7 +37,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(registry.Pull[string](client, "/greet", "Ann", tp.WithIdempotent()))
+	fmt.Println(tp.Pull[string](client, "/greet", "Ann", tp.WithIdempotent()))
 
 	_ = client.Close()
 	_ = peer.Close()

@@ -56,7 +56,7 @@ func (m *member) run() {
 	pauses := backoff{most: maxDialPause}
 	failed := false
 	for {
-		sess, rerr := m.client.peer.DialContext(m.life, m.addr, m.client.cfg.ProtoFunc...)
+		sess, rerr := m.dial()
 		if rerr != nil {
 			if m.life.Err() == nil && !failed { // of failures in a row, the first tells enough
 				m.client.report("cannot dial %s, trying again: %v", m.addr, rerr)
@@ -80,6 +80,16 @@ func (m *member) run() {
 			return
 		}
 	}
+}
+
+func (m *member) dial() (sess tp.Session, rerr *tp.Rerror) {
+	gone := outside("dialling "+m.addr, func() {
+		sess, rerr = m.client.peer.DialContext(m.life, m.addr, m.client.cfg.ProtoFunc...)
+	})
+	if gone != nil { // a ProtoFunc or a hook
+		return nil, tp.NewRerror(tp.CodeDialFailed, tp.CodeText(tp.CodeDialFailed), gone.Error())
+	}
+	return sess, rerr
 }
 
 // serve gives the session out until it is of no more use. It reports whether that is

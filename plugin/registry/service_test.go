@@ -150,7 +150,7 @@ func who(t testing.TB, c *registry.Client, n int) map[string]int {
 	t.Helper()
 	count := map[string]int{}
 	for range n {
-		addr, rerr := registry.Pull[string](c, "/who", struct{}{})
+		addr, rerr := tp.Pull[string](c, "/who", struct{}{})
 		if rerr != nil {
 			t.Fatal(rerr)
 		}

@@ -275,7 +275,7 @@ func TestEtcdRestarts(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	check := func(when string) {
 		t.Helper()
-		got, rerr := registry.Pull[string](client, "/greet", "Ann")
+		got, rerr := tp.Pull[string](client, "/greet", "Ann")
 		if rerr != nil || got != "Hello, Ann!" {
 			t.Errorf("%s: got %q, %v", when, got, rerr)
 		}
