@@ -1,8 +1,6 @@
 package registry
 
-import (
-	"math"
-)
+import "math"
 
 // Choice says which member of a service gets a call. It is made among those of the
 // lowest Instance.Priority that has any with a connection.
@@ -94,9 +92,12 @@ func rendezvous(members []*member, key string) *member {
 // score is that of weighted rendezvous hashing: weight / -ln(h), where h is a number
 // between 0 and 1 that the key and the address make.
 func score(addr string, weight int, key string) float64 {
-	h := (float64(hash(key, addr)>>11) + 0.5) / (1 << 53)
-	return float64(weight) / -math.Log(h)
+	return float64(weight) / -math.Log(fraction(hash(key, addr)))
 }
+
+// fraction makes a number between 0 and 1, and neither of them, of a hash. It uses 52 bits,
+// for with 53 the greatest would be rounded to 1, whose logarithm is 0.
+func fraction(h uint64) float64 { return (float64(h>>12) + 0.5) / (1 << 52) }
 
 // hash is 64-bit FNV-1a of the key, a zero byte and the address, mixed by the
 // finalizer of MurmurHash3, since FNV alone hardly changes its upper bits by the last
