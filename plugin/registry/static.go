@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -40,7 +41,8 @@ func NewStatic(instances ...Instance) *Static {
 }
 
 // Set replaces all instances of a service, for one whose configuration is read
-// again. The Service of each may be empty. When one is not valid, nothing is changed.
+// again. The Service of each may be empty. Of several with one ID the last counts. When
+// one is not valid, or of another service, nothing is changed.
 func (s *Static) Set(service string, instances ...Instance) error {
 	leases := make([]*staticLease, 0, len(instances))
 	for _, i := range instances {
@@ -50,15 +52,20 @@ func (s *Static) Set(service string, instances ...Instance) error {
 		if err := i.Validate(); err != nil {
 			return err
 		}
-		leases = append(leases, s.lease(i))
+		if i.Service != service {
+			return fmt.Errorf("registry: Instance.Service = %q: it is set for service %q", i.Service, service)
+		}
+		l := s.lease(i)
+		leases = slices.DeleteFunc(leases, func(other *staticLease) bool { return other.instance.ID == l.instance.ID })
+		leases = append(leases, l)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, l := range s.instances[service] {
-		close(l.done)
-	}
 	s.init()
-	s.instances[service] = leases
+	s.remove(service, func(*staticLease) bool { return true })
+	if len(leases) > 0 {
+		s.instances[service] = leases
+	}
 	s.changed.Tell()
 	return nil
 }

@@ -103,6 +103,13 @@ func TestStatic(t *testing.T) {
 	if err := reg.Set("s", registry.Instance{Addr: "n"}, registry.Instance{Addr: ""}); err == nil {
 		t.Error("an instance without an address is set")
 	}
+	if err := reg.Set("s", registry.Instance{Service: "other", Addr: "n"}); err == nil || !strings.Contains(err.Error(), "other") {
+		t.Errorf("an instance of another service is set: %v", err)
+	}
+	if err := reg.Set("s", registry.Instance{Addr: "n"}, registry.Instance{ID: "n", Addr: "m"}); err != nil {
+		t.Error(err)
+	}
+	want("n=m") // two of one ID
 	if err := reg.Set("s"); err != nil {
 		t.Error(err)
 	}
