@@ -200,6 +200,12 @@ func (a *Announcer) run() {
 		default:
 			pauses.reset()
 		}
+		// Many routes may come at once, and a registry may lose each lease at once.
+		select {
+		case <-time.After(minPause):
+		case <-a.life.Done():
+			return
+		}
 		select {
 		case <-a.news:
 		case <-again:
@@ -241,6 +247,9 @@ func (a *Announcer) announce(watching *sync.WaitGroup) error {
 	for id, h := range a.held {
 		if !wanted[id] && err == nil {
 			a.withdraw(h)
+			if a.life.Err() != nil {
+				break // perhaps in vain: PreShutdown does it again
+			}
 			delete(a.held, id)
 		}
 	}

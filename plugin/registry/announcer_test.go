@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
@@ -263,5 +264,95 @@ func TestAnnounceConfig(t *testing.T) {
 	// A peer that never listens.
 	if err := quiet(t, tp.PeerConfig{}, registry.Announce(registry.AnnounceConfig{Registry: new(registry.Static), Service: "s"})).Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// losingRegistry loses each lease at once.
+type losingRegistry struct {
+	*registry.Static
+	registers atomic.Int64
+}
+
+func (r *losingRegistry) Register(ctx context.Context, i registry.Instance, ttl time.Duration) (registry.Lease, error) {
+	r.registers.Add(1)
+	lease, err := r.Static.Register(ctx, i, ttl)
+	if err == nil {
+		err = lease.Withdraw(ctx)
+	}
+	return lease, err
+}
+
+// A registry that loses each lease at once is not asked without a pause.
+func TestAnnouncerPaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := &losingRegistry{Static: new(registry.Static)}
+		peer := quiet(t, tp.PeerConfig{ListenAddrs: []string{"mem://" + t.Name()}}, registry.Announce(registry.AnnounceConfig{Registry: reg, Service: "test"}))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = peer.Listen()
+		}()
+		time.Sleep(10 * time.Second)
+		if n := reg.registers.Load(); n < 2 || n > 51 {
+			t.Errorf("in 10 s it was asked %d times", n)
+		}
+		_ = peer.Close()
+		<-ended
+	})
+}
+
+// stuckRegistry is a Registry of which one lease cannot be withdrawn at first.
+type stuckRegistry struct {
+	*registry.Static
+	addr  string
+	begun chan struct{} // the withdrawal that hangs
+	tries atomic.Int64
+}
+
+func (r *stuckRegistry) Register(ctx context.Context, i registry.Instance, ttl time.Duration) (registry.Lease, error) {
+	lease, err := r.Static.Register(ctx, i, ttl)
+	if err == nil && i.Addr == r.addr {
+		lease = stuckLease{lease, r}
+	}
+	return lease, err
+}
+
+type stuckLease struct {
+	registry.Lease
+	registry *stuckRegistry
+}
+
+func (l stuckLease) Withdraw(ctx context.Context) error {
+	if l.registry.tries.Add(1) == 1 {
+		close(l.registry.begun)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return l.Lease.Withdraw(ctx)
+}
+
+// What was just being withdrawn when the peer shuts down is withdrawn by that.
+func TestShutdownDuringWithdraw(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := &stuckRegistry{Static: new(registry.Static), addr: lis.Addr().String(), begun: make(chan struct{})}
+	s := start(t, "127.0.0.1:0", tp.PeerConfig{}, registry.Announce(registry.AnnounceConfig{Registry: reg, Service: "test", Timeout: patience}))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.peer.ServeListener(lis)
+	}()
+	awaitKnown(t, reg, s.addr, reg.addr)
+	_ = lis.Close()
+	receive(t, ended)
+	tp.RegPush(s.peer.PushRouter, "other", func(tp.PushCtx, *int) {}) // it looks again
+	receive(t, reg.begun)
+	if err := s.peer.Close(); err != nil {
+		t.Error(err)
+	}
+	if all := known(t, reg); len(all) != 0 {
+		t.Errorf("these are still known: %v", all)
 	}
 }
