@@ -271,8 +271,8 @@ func (c *Client) pick(key string, tried []tp.Session) (chosen *member, sess tp.S
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	news = c.news.Wait()
-	var able []*member
-	var sessions []tp.Session // theirs
+	able := make([]*member, 0, len(c.members))
+	sessions := make([]tp.Session, 0, len(c.members)) // theirs
 	for _, m := range c.members {
 		s := m.session()
 		if s == nil {

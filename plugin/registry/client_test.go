@@ -2,8 +2,12 @@ package registry_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +16,7 @@ import (
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/plugin/registry"
+	"github.com/henrylee2cn/teleport/transport"
 )
 
 // three starts three servers and a registry that has them.
@@ -542,5 +547,82 @@ func TestClientConfig(t *testing.T) {
 	}
 	if _, err := registry.NewClient(nil, registry.ClientConfig{Registry: reg, Service: "s"}); err == nil {
 		t.Error("a nil peer is fine")
+	}
+}
+
+// hanging is a Transport whose Dial hangs until it is called off.
+type hanging struct{ begun, calledOff chan string }
+
+func (hanging) Listen(string, *tls.Config) (net.Listener, error) { return nil, errors.ErrUnsupported }
+
+func (h hanging) Dial(ctx context.Context, addr string, _ *tls.Config) (net.Conn, error) {
+	h.begun <- addr
+	<-ctx.Done()
+	h.calledOff <- addr
+	return nil, ctx.Err()
+}
+
+var schemes atomic.Int32 // each run of a test registers its own
+
+// A dial that is under way is called off when the registry has the address no more, and
+// when the client is closed; neither is told as an error.
+func TestDialIsCalledOff(t *testing.T) {
+	h := hanging{make(chan string, 9), make(chan string, 9)}
+	scheme := fmt.Sprintf("hanging%d", schemes.Add(1))
+	transport.Reg(scheme, h)
+	reg := registry.NewStatic(registry.Instance{Service: "test", Addr: scheme + "://a"})
+	told := make(chan error, 9)
+	peer := quiet(t, tp.PeerConfig{DefaultDialTimeout: time.Hour})
+	c := newClientOf(t, peer, registry.ClientConfig{Registry: reg, OnError: func(err error) { told <- err }})
+	a := receive(t, h.begun)
+	done := make(chan *tp.PullCmd, 1)
+	c.GoPull("/who", struct{}{}, nil, done)
+	if err := reg.Set("test", registry.Instance{Addr: scheme + "://b"}); err != nil {
+		t.Fatal(err)
+	}
+	if off := receive(t, h.calledOff); off != a {
+		t.Errorf("the dial of %s was called off", off)
+	}
+	b := receive(t, h.begun)
+	if m := c.Members(); len(m) != 1 || m[0].Addr != scheme+"://b" || m[0].Healthy {
+		t.Errorf("the members are %+v", m)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if off := receive(t, h.calledOff); off != b || a == b {
+		t.Errorf("the dial of %s was called off", off)
+	}
+	if rerr := receive(t, done).Rerror(); rerr == nil || rerr.Code != tp.CodeConnClosed || rerr.MaybeSent() {
+		t.Errorf("the pull that waited got %v", rerr)
+	}
+	if len(told) != 0 {
+		t.Errorf("told: %v", <-told)
+	}
+}
+
+// Addresses that come and go leave nothing behind.
+func TestChurn(t *testing.T) {
+	s := start(t, "127.0.0.1:0", tp.PeerConfig{})
+	reg := registry.NewStatic(s.instance())
+	peer := quiet(t, tp.PeerConfig{})
+	c := newClientOf(t, peer, registry.ClientConfig{Registry: reg, Choice: registry.Weighted})
+	healthy(t, c, 1)
+	before := runtime.NumGoroutine()
+	for i := range 200 {
+		gone := registry.Instance{Addr: fmt.Sprintf("mem://nobody-%d", i)}
+		if err := reg.Set("test", s.instance(), gone); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is a member", func() bool {
+			return len(c.Members()) == 2 && slices.ContainsFunc(c.Members(), func(m registry.Member) bool { return m.Addr == gone.Addr })
+		})
+		if got := who(t, c, 1); got[s.addr] != 1 {
+			t.Errorf("got %v", got)
+		}
+	}
+	eventually(t, "their goroutines have ended", func() bool { return runtime.NumGoroutine() < before+20 })
+	if n := peer.CountSession(); n != 1 {
+		t.Errorf("there are %d sessions", n)
 	}
 }

@@ -20,7 +20,9 @@ type DNSConfig struct {
 	Interval time.Duration
 	// Timeout bounds each look of Watch. Default: 5 s.
 	Timeout time.Duration
-	// Resolver is what looks. Default: net.DefaultResolver.
+	// Resolver is what looks. Default: net.DefaultResolver. One whose StrictErrors is
+	// not set takes A records without AAAA, or those without these, for all that there
+	// are when the others could not be read, so that Watch drops their instances.
 	Resolver *net.Resolver
 }
 

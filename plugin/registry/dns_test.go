@@ -27,6 +27,7 @@ func TestDNSDiscover(t *testing.T) {
 		s.srv["_orders._tcp.example.org."] = []dnsmessage.SRVResource{
 			srvRecord("b.example.org.", 9001, 20, 5), srvRecord("a.example.org.", 9000, 10, 0), srvRecord("c.example.org.", 9000, 10, 7),
 		}
+		s.srv["_empty._tcp.example.org."] = nil
 		s.srv["_off._tcp.example.org."] = []dnsmessage.SRVResource{srvRecord(".", 0, 0, 0)}
 	})
 	reg := registry.NewDNS(registry.DNSConfig{Resolver: s.resolver()})
@@ -40,6 +41,7 @@ func TestDNSDiscover(t *testing.T) {
 		{"_nowhere._tcp.example.org", "", "no such host"},
 		{"_off._tcp.example.org", "", "no records"},
 		{"empty.example.org:9090", "", "no such host"},
+		{"_empty._tcp.example.org", "", "no such host"},
 		{"orders.example.org", "", `write "_name._tcp.domain" for SRV`},
 		{":9090", "", "a part is empty"},
 	} {

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -137,4 +138,35 @@ func TestStatic(t *testing.T) {
 		}
 	}()
 	registry.NewStatic(registry.Instance{})
+}
+
+// Who is slow to take a change gets the last one next, and none of those between.
+func TestStaticWatchThatFallsBehind(t *testing.T) {
+	reg := new(registry.Static)
+	told := make(chan []registry.Instance)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- reg.Watch(ctx, "s", func(all []registry.Instance, _ error) { told <- all })
+	}()
+	if all := receive(t, told); len(all) != 0 {
+		t.Errorf("at first: %v", all)
+	}
+	set := func(n int) {
+		if err := reg.Set("s", registry.Instance{Addr: fmt.Sprint(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 100 {
+		set(n)
+	}
+	calls := 0
+	for last := ""; last != "99"; calls++ {
+		last = receive(t, told)[0].Addr
+	}
+	if calls > 2 { // one may have been under way
+		t.Errorf("the last came after %d calls", calls)
+	}
+	cancel()
+	receive(t, ended)
 }
