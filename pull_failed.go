@@ -4,12 +4,14 @@ import (
 	"net"
 	"time"
 
+	"github.com/henrylee2cn/teleport/internal/usercode"
 	"github.com/henrylee2cn/teleport/socket"
 )
 
 // FailedPull returns a pull that has failed with rerr and was not sent, for those
 // who choose among several sessions and find none. It is seen by the log and by
-// PostExchange as any other. Its session is one that is closed.
+// PostExchange as any other, but in a goroutine of its own. Its session is one that is
+// closed.
 func (p *Peer) FailedPull(uri string, args interface{}, reply interface{}, rerr *Rerror, setting ...socket.PacketSetting) *PullCmd {
 	s := p.newSession(noConn{}, nil)
 	s.phase.Store(phaseClosing)
@@ -18,7 +20,10 @@ func (p *Peer) FailedPull(uri string, args interface{}, reply interface{}, rerr 
 	cmd := new(PullCmd)
 	cmd.fill(s, uri, args, reply, setting)
 	cmd.rerr = rerr.Copy()
-	cmd.complete()
+	// A hook may end its goroutine, and this one may be about to tell of just that.
+	if gone := usercode.Call(cmd.complete); gone != nil {
+		p.log().Errorf("a pull of %q that found no session: %s", uri, usercode.Trace(gone))
+	}
 	return cmd
 }
 

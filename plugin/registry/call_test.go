@@ -243,3 +243,35 @@ func TestAnnouncerSurvivesItsUser(t *testing.T) {
 		t.Errorf("%d errors were told", told.Load())
 	}
 }
+
+// over is a plugin with a hook after each exchange.
+type over func()
+
+func (over) Name() string { return "over" }
+
+func (hook over) PostExchange(tp.ExchangeCtx) *tp.Rerror {
+	hook()
+	return nil
+}
+
+// A hook that ends the goroutine of each pull when it is over keeps back no PullCmd.
+func TestGoPullIsDeliveredInSpiteOfHooks(t *testing.T) {
+	tp.SetRawlogLevel("OFF")
+	t.Cleanup(func() { tp.SetRawlogLevel("INFO") })
+	s := start(t, "127.0.0.1:0", tp.PeerConfig{})
+	reg := new(registry.Static)
+	c := newClientOf(t, quiet(t, tp.PeerConfig{}, over(runtime.Goexit)), registry.ClientConfig{Registry: reg, WaitTimeout: -1})
+	done := make(chan *tp.PullCmd, 1)
+	c.GoPull("/who", struct{}{}, nil, done)
+	if rerr := receive(t, done).Rerror(); rerr == nil || rerr.Code != tp.CodeDialFailed {
+		t.Errorf("without a member: %v", rerr)
+	}
+	if err := reg.Set("test", s.instance()); err != nil {
+		t.Fatal(err)
+	}
+	healthy(t, c, 1)
+	c.GoPull("/who", struct{}{}, nil, done)
+	if rerr := receive(t, done).Rerror(); rerr == nil || rerr.Code != tp.CodeInternalServerError {
+		t.Errorf("with one: %v", rerr)
+	}
+}
