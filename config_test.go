@@ -308,7 +308,7 @@ func TestBadCalls(t *testing.T) {
 	wantPanic(t, func() { cli.ServeConn(nil) }, "ServeConn: the conn is nil")
 	wantPanic(t, func() { _ = cli.ServeListener(nil) }, "ServeListener: the listener is nil")
 	wantPanic(t, func() { sess.GoPull("/echo", 1, nil, nil) }, "GoPull: done is nil", "or use Pull")
-	wantPanic(t, func() { sess.Pull("/echo", 1, nil, tp.WithXferPipe(0xee)) }, "238")
+	wantCode(t, sess.Pull("/echo", 1, nil, tp.WithXferPipe(0xee)).Rerror(), tp.CodeBadPacket, "no filter has id 238")
 	wantPanic(t, func() { tp.SetGlobalBodyCodec(0xee) }, "238")
 
 	wantCode(t, sess.Pull("", 1, nil).Rerror(), tp.CodeBadPacket, "the URI of the pull is empty")
