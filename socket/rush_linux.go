@@ -9,8 +9,8 @@ import (
 	"unsafe"
 )
 
-// rush says whether this process reads so many packets that the system calls of its
-// conns are made without telling the runtime that they may block, which they never do.
+// rush says whether this process has so much to read and write that the system calls of
+// its conns are made without telling the runtime that they may block, which they never do.
 //
 // Package syscall tells it each time. If nothing ran a moment before, the runtime then
 // wakes its monitor, a thread that looks every 20 µs whether something has to be taken
@@ -26,29 +26,29 @@ var rush struct {
 	_  [63]byte // each packet changes what follows
 
 	ticking atomic.Bool
-	packets atomic.Uint32 // since the last tick
+	events  atomic.Uint32 // packets read, and writes, since the last tick
 }
 
 const (
 	// rushTick is how often it is looked whether there is a rush: as often as the
 	// monitor looks for goroutines that run for long.
 	rushTick = 10 * time.Millisecond
-	// rushPackets is from how many packets in a tick on there is one. A single caller
+	// rushEvents is from how many events in a tick on there is one. A single caller
 	// makes half as many.
-	rushPackets = 250
+	rushEvents = 500
 )
 
-// countRush counts packets that were read.
-func countRush(packets int) {
-	rush.packets.Add(uint32(packets))
+// countRush counts packets that were read, or a write.
+func countRush(events int) {
+	rush.events.Add(uint32(events))
 	if !rush.ticking.Load() && !rush.ticking.Swap(true) {
 		time.AfterFunc(rushTick, tickRush)
 	}
 }
 
 func tickRush() {
-	n := rush.packets.Swap(0)
-	rush.on.Store(n >= rushPackets)
+	n := rush.events.Swap(0)
+	rush.on.Store(n >= rushEvents)
 	if n == 0 {
 		rush.ticking.Store(false)
 		return
@@ -67,6 +67,7 @@ func tryRead(fd uintptr, b []byte) (int, error) {
 
 // tryWrite gives the kernel what it takes of b at once, as tryRead reads.
 func tryWrite(fd uintptr, b []byte) (int, error) {
+	countRush(1)
 	if !rush.on.Load() {
 		return syscall.Write(int(fd), b)
 	}
