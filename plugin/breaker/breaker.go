@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/internal/usercode"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -64,7 +65,8 @@ var _ tp.PreWritePullPlugin = (*Plugin)(nil)
 // breaker is that of a key.
 type breaker struct {
 	*gobreaker.TwoStepCircuitBreaker[struct{}]
-	used time.Time // the Plugin's mu guards it
+	changes atomic.Uint64 // how often its state has changed: closed, open, half-open, ...
+	used    time.Time     // the Plugin's mu guards it
 }
 
 // New returns a Plugin. It panics if the config cannot work, and names the field.
@@ -101,15 +103,32 @@ func (p *Plugin) PreWritePull(ctx tp.WriteCtx) *tp.Rerror {
 		p.unguarded.Add(1)
 		return nil
 	}
+	began, changes, state := time.Now(), b.changes.Load(), b.State()
 	done, err := b.Allow()
 	if err != nil {
 		p.refused.Add(1)
 		return tp.NewRerror(tp.CodeServiceUnavailable, tp.CodeText(tp.CodeServiceUnavailable),
 			fmt.Sprintf("not sent: the breaker of %s is %v", key, stateOf(b.State())))
 	}
-	cmd.OnDone(func(rerr *tp.Rerror) { done(p.outcome(rerr)) })
+	cmd.OnDone(func(rerr *tp.Rerror) {
+		outcome := errFailed // if Failed panics: a probe without an outcome would be the last one
+		defer func() {
+			// Gobreaker counts a pull in the bucket in which it began, or not at all if that
+			// is gone. So one that took long is counted as one that begins and ends now.
+			if state == gobreaker.StateClosed && time.Since(began) >= p.bucket() && b.changes.Load() == changes {
+				if now, err := b.Allow(); err == nil {
+					done = now
+				}
+			}
+			done(outcome)
+		}()
+		outcome = p.outcome(rerr)
+	})
 	return nil
 }
+
+// bucket is the part of the window that is forgotten at once.
+func (p *Plugin) bucket() time.Duration { return max(p.cfg.Window/buckets, 1) }
 
 func (p *Plugin) outcome(rerr *tp.Rerror) error {
 	switch {
@@ -135,28 +154,40 @@ func (p *Plugin) breaker(key string) *breaker {
 	if len(p.breakers) >= p.cfg.MaxKeys && !p.sweep(now) {
 		return nil
 	}
-	b := &breaker{gobreaker.NewTwoStepCircuitBreaker[struct{}](p.settings(key)), now}
+	b := &breaker{used: now}
+	b.TwoStepCircuitBreaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](p.settings(key, b))
 	p.breakers[key] = b
 	return b
 }
 
-func (p *Plugin) settings(key string) gobreaker.Settings {
-	s := gobreaker.Settings{
+func (p *Plugin) settings(key string, b *breaker) gobreaker.Settings {
+	return gobreaker.Settings{
 		Name:         key,
 		MaxRequests:  uint32(p.cfg.Probes),
 		Interval:     p.cfg.Window,
-		BucketPeriod: max(p.cfg.Window/buckets, 1),
+		BucketPeriod: p.bucket(),
 		Timeout:      p.cfg.OpenFor,
 		IsExcluded:   func(err error) bool { return err == errCanceled },
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			over := c.TotalSuccesses + c.TotalFailures // Requests has those that are under way
 			return over >= uint32(p.cfg.MinPulls) && float64(c.TotalFailures) >= p.cfg.FailureRate*float64(over)
 		},
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			b.changes.Add(1)
+			if p.cfg.OnChange != nil {
+				p.tell(key, stateOf(from), stateOf(to))
+			}
+		},
 	}
-	if p.cfg.OnChange != nil {
-		s.OnStateChange = func(key string, from, to gobreaker.State) { p.cfg.OnChange(key, stateOf(from), stateOf(to)) }
-	}
-	return s
+}
+
+// tell calls OnChange. A panic of it must not fail the pull that brought the change about.
+func (p *Plugin) tell(key string, from, to State) {
+	usercode.Run(func() { p.cfg.OnChange(key, from, to) }, func(gone error) {
+		if gone != nil {
+			tp.Errorf("breaker: OnChange of %s: %s", key, usercode.Trace(gone))
+		}
+	})
 }
 
 // sweep forgets breakers that are closed and not in use, at most once in a Window. It

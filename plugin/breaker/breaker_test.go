@@ -158,6 +158,78 @@ func TestWindow(t *testing.T) {
 	})
 }
 
+// A pull counts when it is over, however long it took: peers that are stuck are found by
+// deadlines, which may be longer than a Window.
+func TestLongPulls(t *testing.T) {
+	inBubble(t, breaker.Config{Key: fixed, MinPulls: 3, Window: time.Second}, func(t *testing.T, b *backend, p *breaker.Plugin, sess tp.Session) {
+		b.code.Store(hang)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		done := make(chan *tp.PullCmd, 3)
+		for range cap(done) {
+			sess.GoPull("/x", nil, nil, done, tp.WithContext(ctx))
+		}
+		for range cap(done) {
+			<-done
+		}
+		if got := p.State("k"); got != breaker.Open {
+			t.Errorf("the breaker is %v after 3 deadlines", got)
+		}
+	})
+}
+
+// One that began before the breaker opened does not count for what it is later.
+func TestLatePulls(t *testing.T) {
+	inBubble(t, breaker.Config{Key: fixed, MinPulls: 3, OpenFor: time.Second}, func(t *testing.T, b *backend, p *breaker.Plugin, sess tp.Session) {
+		b.code.Store(hang)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		late := make(chan *tp.PullCmd, 5)
+		for range cap(late) {
+			sess.GoPull("/x", nil, nil, late, tp.WithContext(ctx))
+		}
+		synctest.Wait()
+		b.code.Store(500)
+		b.pulls(t, sess, "/x", 3)
+		time.Sleep(2 * time.Second)
+		b.code.Store(0)
+		b.pulls(t, sess, "/x", 1)
+		if p.State("k") != breaker.Closed {
+			t.Fatal("the breaker is not closed again")
+		}
+		for range cap(late) {
+			<-late
+		}
+		if got := p.State("k"); got != breaker.Closed {
+			t.Errorf("the breaker is %v by pulls of before", got)
+		}
+	})
+}
+
+// Functions of the program that panic cost neither a pull nor the breaker.
+func TestPanics(t *testing.T) {
+	tp.SetRawlogLevel("OFF") // it is told of OnChange
+	t.Cleanup(func() { tp.SetRawlogLevel("INFO") })
+	cfg := breaker.Config{
+		Key: fixed, MinPulls: 1, OpenFor: time.Second,
+		Failed:   func(*tp.Rerror) bool { panic("as told") },
+		OnChange: func(string, breaker.State, breaker.State) { panic("as told") },
+	}
+	inBubble(t, cfg, func(t *testing.T, b *backend, p *breaker.Plugin, sess tp.Session) {
+		b.code.Store(500)
+		for range 2 { // the second one is a probe
+			if got := b.pulls(t, sess, "/x", 3); got != 1 || p.State("k") != breaker.Open {
+				t.Errorf("%d of 3 pulls have passed, and the breaker is %v", got, p.State("k"))
+			}
+			time.Sleep(2 * time.Second)
+		}
+		b.code.Store(0)
+		if got := b.pulls(t, sess, "/x", 3); got != 3 || p.State("k") != breaker.Closed {
+			t.Errorf("%d of 3 pulls have passed, and the breaker is %v", got, p.State("k"))
+		}
+	})
+}
+
 // What counts as a failure, and what does not.
 func TestCodes(t *testing.T) {
 	for code, want := range map[int32]breaker.State{

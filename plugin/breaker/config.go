@@ -22,7 +22,8 @@ type Config struct {
 	// MinPulls is how many pulls must be over within Window before it may open: by
 	// default 10.
 	MinPulls int
-	// Window is for how long a pull counts, to within a tenth: by default 10 s.
+	// Window is for how long a pull counts after it is over, to within a tenth: by default
+	// 10 s.
 	Window time.Duration
 	// OpenFor is how long a breaker stays open: by default 5 s.
 	OpenFor time.Duration
