@@ -187,6 +187,37 @@ func TestSetInterval(t *testing.T) {
 	})
 }
 
+// slowDial is a session whose hooks take their time: something happens meanwhile.
+type slowDial struct {
+	opening
+	meanwhile func()
+}
+
+// opening is a session for its PostDial.
+type opening interface {
+	tp.Session
+	tp.PreSession
+}
+
+func (s slowDial) PublicLen() int {
+	s.meanwhile()
+	return s.opening.PublicLen()
+}
+
+// The interval changes while a session is opened, whose read timeout is that of the new
+// one: a shorter one would close it between two heartbeats.
+func TestSetIntervalMeanwhile(t *testing.T) {
+	ping := heartbeat.NewPing(heartbeat.PingConfig{Interval: time.Minute, Timeout: time.Second})
+	sess, _ := tptest.Pair(t, newPeer(t, tp.PeerConfig{}), newPeer(t, tp.PeerConfig{}))
+	slow := slowDial{sess.(opening), func() { _ = ping.SetInterval(time.Hour) }}
+	if rerr := ping.PostDial(slow); rerr != nil {
+		t.Fatal(rerr)
+	}
+	if got := sess.ReadTimeout(); got != time.Hour+time.Second {
+		t.Errorf("the read timeout is %v", got)
+	}
+}
+
 // A peer that answers with an error is alive.
 func TestPingWithoutPong(t *testing.T) {
 	var served atomic.Int64
@@ -310,6 +341,27 @@ func TestPong(t *testing.T) {
 	if !alive.Health() || !alive2.Health() || pong.Closed() != 1 {
 		t.Errorf("%d sessions were closed, want the silent one", pong.Closed())
 	}
+}
+
+// An OnSilent that panics ended the process.
+func TestOnSilentPanics(t *testing.T) {
+	tp.SetRawlogLevel("OFF") // it is told
+	t.Cleanup(func() { tp.SetRawlogLevel("INFO") })
+	var told atomic.Int64
+	pong := heartbeat.NewPong(heartbeat.PongConfig{
+		MaxSilence: 20 * time.Millisecond,
+		OnSilent: func(tp.Session, time.Duration) {
+			told.Add(1)
+			panic("as told")
+		},
+	})
+	server := newPeer(t, tp.PeerConfig{CloseTimeout: 100 * time.Millisecond}, pong)
+	addr := tptest.Serve(t, server)
+	for n := range int64(3) {
+		dial(t, newPeer(t, tp.PeerConfig{}), addr)
+		eventually(t, "it is called", func() bool { return told.Load() == n+1 })
+	}
+	eventually(t, "all are closed", func() bool { return server.CountSession() == 0 && pong.Closed() == 3 })
 }
 
 // What the Ping of teleport v4 sends: it announces how often, without a body or with

@@ -119,7 +119,7 @@ func (p *Ping) PostDial(pre tp.PreSession) *tp.Rerror {
 	if !ok {
 		return tp.NewRerror(tp.CodeInternalServerError, tp.CodeText(tp.CodeInternalServerError), "heartbeat: the session is not one of package tp")
 	}
-	d, now := p.Interval(), p.schedule.now()
+	now := p.schedule.now()
 	e := entryOf(sess, pingKey{})
 	again := e != nil
 	if !again {
@@ -128,11 +128,15 @@ func (p *Ping) PostDial(pre tp.PreSession) *tp.Rerror {
 	}
 	e.in.Store(int64(now))
 	e.out.Store(int64(now))
-	if most, set := d+p.cfg.Timeout, sess.ReadTimeout(); !again && !p.cfg.Push && p.cfg.Timeout > 0 && (set <= 0 || set > most) {
-		e.bounded = true
-		pre.SetReadTimeout(most)
-	}
-	p.schedule.put(e, now+soon(d), func() { e.beaten = atOnce }) // to announce the interval
+	p.schedule.put(e, func() time.Duration {
+		d := p.Interval() // no other change comes in between: SetInterval would not see e
+		if most, set := d+p.cfg.Timeout, sess.ReadTimeout(); !again && !p.cfg.Push && p.cfg.Timeout > 0 && (set <= 0 || set > most) {
+			e.bounded = true
+			sess.SetReadTimeout(most)
+		}
+		e.beaten = atOnce // to announce the interval
+		return now + soon(d)
+	})
 	return nil
 }
 

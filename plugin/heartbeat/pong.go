@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tp "github.com/henrylee2cn/teleport"
+	"github.com/henrylee2cn/teleport/internal/usercode"
 )
 
 const (
@@ -138,7 +139,7 @@ func (p *Pong) PostAccept(pre tp.PreSession) *tp.Rerror {
 	e := &entry{sess: sess, index: -1}
 	e.in.Store(int64(now))
 	sess.Public().Store(pongKey{}, e)
-	p.schedule.put(e, now+p.cfg.MaxSilence, nil)
+	p.schedule.put(e, func() time.Duration { return now + p.cfg.MaxSilence })
 	return nil
 }
 
@@ -155,9 +156,14 @@ func (p *Pong) due(e *entry, now time.Duration) time.Duration {
 	p.closed.Add(1)
 	go func() { // bounded by the write timeout
 		_ = e.sess.Close()
-		if p.cfg.OnSilent != nil {
-			p.cfg.OnSilent(e.sess, now-last)
+		if p.cfg.OnSilent == nil {
+			return
 		}
+		usercode.Run(func() { p.cfg.OnSilent(e.sess, now-last) }, func(gone error) {
+			if gone != nil {
+				tp.Errorf("heartbeat: OnSilent of session %s: %s", e.sess.Id(), usercode.Trace(gone))
+			}
+		})
 	}()
 	return 0
 }

@@ -49,14 +49,11 @@ func newSchedule(due func(*entry, time.Duration) time.Duration) *schedule {
 
 func (s *schedule) now() time.Duration { return time.Since(s.epoch) }
 
-// put adds an entry, or moves it, and calls change if it is not nil.
-func (s *schedule) put(e *entry, at time.Duration, change func()) {
+// put adds an entry, or moves it. When it is due is asked with mu held.
+func (s *schedule) put(e *entry, at func() time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if change != nil {
-		change()
-	}
-	e.at = at
+	e.at = at()
 	if e.index < 0 {
 		heap.Push(&s.entries, e)
 	} else {

@@ -26,13 +26,13 @@ func TestSchedule(t *testing.T) {
 			e := &entry{index: -1}
 			all = append(all, e)
 			want[e] = rand.N(time.Hour) + minPause
-			s.put(e, want[e], nil)
+			s.put(e, func() time.Duration { return want[e] })
 		}
 		for i, e := range all {
 			switch i % 3 {
 			case 0:
 				want[e] = rand.N(time.Hour) + minPause
-				s.put(e, want[e], nil)
+				s.put(e, func() time.Duration { return want[e] })
 			case 1:
 				delete(want, e)
 				s.remove(e)
