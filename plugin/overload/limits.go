@@ -81,7 +81,10 @@ func (r Rate) limit() rate.Limit {
 }
 
 func (r Rate) burst() int {
-	if r.Burst > 0 {
+	switch {
+	case r.PerSecond == 0: // so that a bucket which gets a limit later is full
+		return math.MaxInt32
+	case r.Burst > 0:
 		return r.Burst
 	}
 	return int(min(max(math.Ceil(r.PerSecond), 1), math.MaxInt32))

@@ -162,6 +162,10 @@ func TestSetLimits(t *testing.T) {
 	if got := passed(t, sess, "/c", 50); got != 50 {
 		t.Errorf("%d of 50 pulls have passed without a limit", got)
 	}
+	set(overload.Limits{Rate: never(7)}) // there was no limit, so the bucket is full
+	if got := passed(t, sess, "/c", 10); got != 7 {
+		t.Errorf("%d pulls have passed, want 7", got)
+	}
 	set(overload.Limits{Routes: map[string]overload.Rate{"/c": never(5)}})
 	if got := passed(t, sess, "/c", 10); got != 5 {
 		t.Errorf("%d pulls have passed, want 5", got)

@@ -38,7 +38,8 @@ func New(limits Limits) *Plugin {
 
 // SetLimits replaces all limits, from the next connection and packet on. Sessions
 // that are open stay so, also if there are more than Limits.Conns now. A bucket that
-// was there before keeps its tokens, up to its Burst. On an error nothing changes.
+// was there before keeps its tokens, up to its Burst; one that had no limit is full. On
+// an error nothing changes.
 func (p *Plugin) SetLimits(limits Limits) error {
 	if err := limits.Validate(); err != nil {
 		return err
