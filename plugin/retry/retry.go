@@ -98,8 +98,7 @@ func Passing(rerr *tp.Rerror) bool {
 	return false
 }
 
-// Repeated returns how many repetitions there were, and Spent how many were left out
-// since the budget was spent.
+// Repeated returns how many repetitions there were.
 func (r *Retrier) Repeated() uint64 { return r.repeated.Load() }
 
 // Spent returns how many repetitions were left out since the budget was spent.
@@ -141,18 +140,22 @@ func Pull[R any](r *Retrier, sess tp.Puller, uri string, args interface{}, setti
 
 // attempt pulls once. It returns the context of the caller too.
 func (r *Retrier) attempt(sess tp.Puller, uri string, args, reply interface{}, setting []socket.PacketSetting) (*tp.PullCmd, context.Context) {
-	var of context.Context
-	cancel := func() {}
+	of := context.Background()    // of a Puller that fails before it makes a packet
+	var ends []context.CancelFunc // several, if the Puller tries several sessions
+	defer func() {
+		for _, end := range ends {
+			end()
+		}
+	}()
 	own := func(p *socket.Packet) {
 		of = p.Context()
 		if d := r.cfg.AttemptTimeout; d > 0 {
-			var ctx context.Context
-			ctx, cancel = context.WithTimeout(of, d)
+			ctx, end := context.WithTimeout(of, d)
+			ends = append(ends, end)
 			p.SetContext(ctx)
 		}
 	}
 	cmd := sess.Pull(uri, args, reply, append(setting[:len(setting):len(setting)], own)...)
-	cancel()
 	return cmd, of
 }
 

@@ -350,6 +350,53 @@ func TestTooManyHandlers(t *testing.T) {
 	}
 }
 
+// pullFunc is a Puller of the program's own.
+type pullFunc func(uri string, args, reply interface{}, setting ...socket.PacketSetting) *tp.PullCmd
+
+func (f pullFunc) Pull(uri string, args, reply interface{}, setting ...socket.PacketSetting) *tp.PullCmd {
+	return f(uri, args, reply, setting...)
+}
+
+// One may fail before it has made a packet.
+func TestPullerWithoutPacket(t *testing.T) {
+	client := newPeer(t, tp.PeerConfig{})
+	retrier := retry.New(retry.Config{MinPause: time.Millisecond})
+	none := pullFunc(func(uri string, args, reply interface{}, _ ...socket.PacketSetting) *tp.PullCmd {
+		return client.FailedPull(uri, args, reply, tp.NewRerror(tp.CodeDialFailed, "nobody is there"))
+	})
+	if rerr := retrier.Pull(none, "/x", 1, nil).Rerror(); code(rerr) != tp.CodeDialFailed || retrier.Repeated() != 2 {
+		t.Errorf("got %v after %d repetitions", rerr, retrier.Repeated())
+	}
+}
+
+// One may make several packets in an attempt. The contexts of all end with it: their
+// timers would stay for AttemptTimeout.
+func TestPullerWithSeveralPackets(t *testing.T) {
+	b := newBackend(t)
+	sess, rerr := newPeer(t, tp.PeerConfig{}).Dial(tptest.Serve(t, b.Peer))
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	var made []context.Context
+	several := pullFunc(func(uri string, args, reply interface{}, setting ...socket.PacketSetting) (cmd *tp.PullCmd) {
+		for range 3 {
+			cmd = sess.Pull(uri, args, reply, append(setting, func(p *socket.Packet) { made = append(made, p.Context()) })...)
+		}
+		return cmd
+	})
+	if rerr := retry.New(retry.Config{AttemptTimeout: time.Hour}).Pull(several, "/x", 1, nil).Rerror(); rerr != nil {
+		t.Fatal(rerr)
+	}
+	for i, ctx := range made {
+		if ctx.Err() == nil {
+			t.Errorf("the context of packet %d has not ended", i)
+		}
+	}
+	if len(made) != 3 {
+		t.Errorf("%d packets were made", len(made))
+	}
+}
+
 func TestConfigs(t *testing.T) {
 	for want, cfg := range map[string]retry.Config{
 		"Config.Attempts":       {Attempts: -1},
