@@ -55,7 +55,7 @@ func remove(meta *utils.Args, key string) (value string) {
 // addVia adds this proxy to those that the packet came through, or tells that it went
 // in a circle.
 func (p *Proxy) addVia(meta *utils.Args) *tp.Rerror {
-	via := string(meta.Peek(MetaVia))
+	via := remove(meta, MetaVia)
 	for hops, rest := 1, via; rest != ""; hops++ {
 		var id string
 		id, rest, _ = strings.Cut(rest, ",")
