@@ -204,7 +204,7 @@ func TestBodiesAndMeta(t *testing.T) {
 
 func TestLevels(t *testing.T) {
 	for code, level := range map[int32]slog.Level{
-		400: slog.LevelWarn, 404: slog.LevelWarn, 408: slog.LevelWarn, 499: slog.LevelWarn, 500: slog.LevelError, 502: slog.LevelError, 503: slog.LevelWarn, 504: slog.LevelError, 599: slog.LevelError, 600: slog.LevelWarn,
+		400: slog.LevelWarn, 404: slog.LevelWarn, 408: slog.LevelWarn, 429: slog.LevelWarn, 499: slog.LevelWarn, 500: slog.LevelError, 502: slog.LevelError, 503: slog.LevelWarn, 504: slog.LevelError, 599: slog.LevelError, 600: slog.LevelWarn,
 		102: slog.LevelError, 104: slog.LevelError, 105: slog.LevelError, 103: slog.LevelWarn, 0: slog.LevelWarn,
 	} {
 		if got := recorder.Level(tp.NewRerror(code, "")); got != level {
