@@ -179,7 +179,7 @@ func (f *FastProto) unpackStream(p *Packet) error {
 		return unexpectedEOF(err)
 	}
 	if id := f.head[4]; id != fastID {
-		return fmt.Errorf("%w: its id is %#02x, ours is %#02x", ErrProtoUnmatch, id, fastID)
+		return fmt.Errorf("%w: they begin with %q, where the fifth of ours is %#02x", ErrProtoUnmatch, f.head[:fastPrefix], fastID)
 	}
 	if err := p.SetSize(size); err != nil {
 		return err

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -59,12 +60,17 @@ func bound(sess tp.PreSession, d time.Duration) (ctx context.Context, stop func(
 }
 
 // lost returns the error of a connection on which a packet could not be exchanged.
-// It does not have what was received.
+// It does not have what was received, but for the first bytes of another protocol.
 func lost(ctx context.Context, what string, err error) *tp.Rerror {
-	if ctx.Err() != nil {
-		return tp.NewRerror(tp.CodeTimeout, tp.CodeText(tp.CodeTimeout), "auth: "+what+": time is up")
+	code, why := int32(tp.CodeConnClosed), err.Error()
+	switch {
+	case ctx.Err() != nil:
+		code, why = tp.CodeTimeout, "time is up"
+	case errors.Is(err, socket.ErrProtoUnmatch), errors.Is(err, socket.ErrMalformed),
+		errors.Is(err, socket.ErrExceedPacketSizeLimit), errors.Is(err, socket.ErrFilterNotAllowed):
+		code = tp.CodeBadPacket
 	}
-	return tp.NewRerror(tp.CodeConnClosed, tp.CodeText(tp.CodeConnClosed), "auth: "+what+": "+err.Error())
+	return tp.NewRerror(code, tp.CodeText(code), "auth: "+what+": "+why)
 }
 
 // check runs a check and keeps the principal. What it refuses with does not have the

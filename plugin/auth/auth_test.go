@@ -178,9 +178,33 @@ func TestOtherProtocol(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	_, _ = io.Copy(io.Discard, conn) // until it is closed
 	_ = server.Close()
-	if text := book.String(); !strings.Contains(text, "another protocol") || strings.Contains(text, "16384") {
+	if text := book.String(); !strings.Contains(text, "Bad Packet") || !strings.Contains(text, "another protocol: they begin with") ||
+		!strings.Contains(text, "GET /") || strings.Contains(text, "16384") {
 		t.Errorf("got the log\n%s", text)
 	}
+}
+
+// A client that has dialled a web server learns that from the error of Dial.
+func TestOtherServer(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		conn, err := lis.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	_, rerr := newPeer(t, io.Discard, tp.PeerConfig{}, shows(secret)).Dial(lis.Addr().String())
+	wantCode(t, rerr, tp.CodeBadPacket, "HTTP/1")
+	_ = lis.Close()
+	<-ended
 }
 
 func TestTokens(t *testing.T) {
