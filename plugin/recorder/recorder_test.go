@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -37,12 +38,16 @@ func (p *page) Write(b []byte) (int, error) {
 	return p.buf.Write(b)
 }
 
+func (p *page) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buf.String()
+}
+
 // lines returns what stands there, one map a line.
 func (p *page) lines(t testing.TB) (lines []map[string]any) {
 	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for line := range strings.Lines(p.buf.String()) {
+	for line := range strings.Lines(p.text()) {
 		fields := map[string]any{}
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatal(err)
@@ -322,22 +327,35 @@ func (b *broken) Handle(ctx context.Context, record slog.Record) error {
 		panic("broken")
 	case 2:
 		return errors.New("broken")
+	case 4:
+		runtime.Goexit()
 	}
 	return b.Handler.Handle(ctx, record)
 }
 
 func TestBrokenHandler(t *testing.T) {
+	book := new(page)
 	page := new(page)
+	library, err := tp.NewLogger(book, "ERROR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp.SetLogger(library)
+	defer tp.SetLogger(nil)
 	log := recorder.New(recorder.Config{Handler: &broken{Handler: slog.NewJSONHandler(page, nil)}})
 	server := quietPeer(log)
 	serve(server)
 	sess, _ := tptest.Pair(t, quietPeer(), server)
-	for range 3 {
+	for range 5 {
 		sess.Pull("/echo", "", nil)
 	}
-	eventually(t, "the third is written", func() bool { return len(page.lines(t)) == 1 })
-	if lines := closed(t, log, page); len(lines) != 1 || log.Stats() != (recorder.Stats{Failed: 2}) {
+	eventually(t, "the third and the fifth are written", func() bool { return len(page.lines(t)) == 2 })
+	if lines := closed(t, log, page); len(lines) != 2 || log.Stats() != (recorder.Stats{Failed: 3}) {
 		t.Errorf("got %v, %+v", lines, log.Stats())
+	}
+	told := book.text()
+	if strings.Count(told, "recorder:") != 2 || !strings.Contains(told, "panicked: broken") || !strings.Contains(told, "ended its goroutine") {
+		t.Errorf("the first of two failures, and the third, are not in the log:\n%s", told)
 	}
 }
 
