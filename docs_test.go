@@ -114,11 +114,13 @@ func exampleCode(t *testing.T) string {
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
-	ofPlugins, err := filepath.Glob("plugin/*/example*_test.go")
-	if err != nil {
-		t.Fatal(err)
+	for _, pattern := range []string{"plugin/*/example*_test.go", "plugin/*/*/example*_test.go"} {
+		ofPlugins, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, ofPlugins...)
 	}
-	names = append(names, ofPlugins...)
 	var all strings.Builder
 	for _, name := range names {
 		all.WriteString(readDoc(t, name))
