@@ -117,11 +117,36 @@ func TestRates(t *testing.T) {
 		Conns: 2,
 		All:   overload.Counts{Passed: 15, Refused: 9},
 		Routes: map[string]overload.Counts{
-			"/a/*": {Passed: 5, Refused: 4}, "/a/b/*": {Passed: 3, Refused: 1}, "/a/b/x": {Passed: 5},
+			"/a/*": {Passed: 5, Refused: 4}, "/a/b/*": {Passed: 3, Refused: 1}, "/a/b/x": {Passed: 4},
 		},
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got the counters\n%v, want\n%v", got, want)
+	}
+}
+
+// What the limit of all refuses does not use up that of a route.
+func TestRouteKeepsTokens(t *testing.T) {
+	var handled atomic.Int64
+	limits := overload.New(overload.Limits{Rate: never(3), Routes: map[string]overload.Rate{"/c": never(2)}})
+	sess := dial(t, tptest.Serve(t, newPeer(t, &handled, limits)))
+	for _, step := range []struct {
+		uri     string
+		n, want int
+	}{{"/a/x", 3, 3}, {"/c", 5, 0}} {
+		if got := passed(t, sess, step.uri, step.n); got != step.want {
+			t.Errorf("%d of %d pulls of %s have passed, want %d", got, step.n, step.uri, step.want)
+		}
+	}
+	want := overload.Counters{Conns: 1, All: overload.Counts{Passed: 3, Refused: 5}, Routes: map[string]overload.Counts{"/c": {}}}
+	if got := limits.Counters(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got the counters\n%v, want\n%v", got, want)
+	}
+	if err := limits.SetLimits(overload.Limits{Routes: limits.Limits().Routes}); err != nil {
+		t.Fatal(err)
+	}
+	if got := passed(t, sess, "/c", 5); got != 2 {
+		t.Errorf("%d pulls have passed without the limit of all, want 2", got)
 	}
 }
 

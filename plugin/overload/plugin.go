@@ -62,11 +62,12 @@ type Counters struct {
 	Conns int
 	// ConnsRefused is how many connections were refused.
 	ConnsRefused uint64
-	// All counts the pulls and pushes of all routes by Limits.Rate. Those that the
+	// All counts the pulls and pushes of all routes by Limits.Rate. Those that only the
 	// limit of their route has refused are not in it. Pushes that passed without a
 	// token count as refused here: see PushesDropped.
 	All Counts
-	// Routes counts those of each pattern of Limits.Routes.
+	// Routes counts those of each pattern of Limits.Routes, but for those that Limits.Rate
+	// has refused.
 	Routes map[string]Counts
 	// PushesDropped is how many pushes were dropped.
 	PushesDropped uint64

@@ -28,6 +28,9 @@ func (b *bucket) take() bool {
 	return false
 }
 
+// isEmpty reports whether there is no token.
+func (b *bucket) isEmpty() bool { return b.limiter.Limit() != rate.Inf && b.limiter.Tokens() < 1 }
+
 // table is the buckets of Limits. It is not changed: other Limits have another one.
 type table struct {
 	limits Limits
@@ -103,10 +106,17 @@ func (t *table) route(asked string) *bucket {
 
 // take takes a token of the route and one of all. It returns the bucket that has
 // none, or nil. The route's comes first: a caller who floods one route shall not use
-// up what the others have.
+// up what the others have. But while there are none of all, those of a route are left: a
+// route may get one in an hour, and nothing would have been done for it.
 func (t *table) take(asked string) (empty *bucket) {
-	if b := t.route(asked); b != nil && !b.take() {
-		return b
+	if b := t.route(asked); b != nil {
+		if t.all.isEmpty() {
+			t.all.refused.Add(1)
+			return t.all
+		}
+		if !b.take() {
+			return b
+		}
 	}
 	if !t.all.take() {
 		return t.all
