@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,17 +91,50 @@ func (p *Plugin) planOf(args reflect.Type) (*plan, error) {
 	return made, nil
 }
 
-// try validates args that are zero: the validator panics if it does not know what a tag
-// says.
+// try validates args that are zero, but for one zero value wherever there may be any: the
+// validator reads the tags of a struct when it meets the first, and panics if it does not
+// know what they say.
 func (p *Plugin) try(of *plan) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("tag validate: %v", r)
 		}
 	}()
-	zero := reflect.New(of.args)
-	p.validate(of, zero)
+	sample := reflect.New(of.args)
+	fillSample(sample.Elem(), nil)
+	p.validate(of, sample)
 	return nil
+}
+
+// fillSample makes what pointers point to, and an element of each slice and map, but for
+// types within themselves.
+func fillSample(v reflect.Value, within []reflect.Type) {
+	typ := v.Type()
+	if !v.CanSet() || slices.Contains(within, typ) {
+		return
+	}
+	within = append(within[:len(within):len(within)], typ)
+	switch typ.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(typ.Elem()))
+		fillSample(v.Elem(), within)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(typ, 1, 1))
+		fillSample(v.Index(0), within)
+	case reflect.Array:
+		for i := range min(v.Len(), 1) {
+			fillSample(v.Index(i), within)
+		}
+	case reflect.Map:
+		element := reflect.New(typ.Elem()).Elem()
+		fillSample(element, within)
+		v.Set(reflect.MakeMap(typ))
+		v.SetMapIndex(reflect.Zero(typ.Key()), element)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fillSample(v.Field(i), within)
+		}
+	}
 }
 
 func (p *Plugin) bind(in *socket.Packet) *tp.Rerror {

@@ -359,10 +359,17 @@ type recursive struct {
 
 type tree struct {
 	Name     string
-	Children []tree
+	Children []tree           `validate:"dive"`
+	Named    map[string]*tree `validate:"dive"`
+	Deep     [][]*tree        `validate:"dive,dive"`
 }
 
+type lists []lists
+
 func TestRecursive(t *testing.T) {
+	if _, got := serve[struct{ Lists lists }](t, binder.Config{}); got.Lists != nil { // it is registered
+		t.Error(got)
+	}
 	if _, got := serve[struct{ Tree tree }](t, binder.Config{}); got.Tree.Name != "" { // it is registered
 		t.Error(got)
 	}
@@ -390,6 +397,11 @@ type withTag struct {
 	X int `param:"query:x"`
 }
 
+type withBadTag struct {
+	Y    int `validate:"evn"`
+	More []withBadTag
+}
+
 func TestBadTags(t *testing.T) {
 	refused[struct {
 		X int `param:"quary:x"`
@@ -415,6 +427,15 @@ func TestBadTags(t *testing.T) {
 	refused[struct {
 		X int `validate:"evn"`
 	}](t, "tag validate: Undefined validation function 'evn' on field 'X'")
+	refused[struct {
+		X []withBadTag `validate:"dive"`
+	}](t, "tag validate: Undefined validation function 'evn' on field 'Y'")
+	refused[struct {
+		X map[string]*withBadTag `validate:"dive"`
+	}](t, "tag validate: Undefined validation function 'evn' on field 'Y'")
+	refused[struct {
+		X *struct{ Next *withBadTag }
+	}](t, "tag validate: Undefined validation function 'evn' on field 'Y'")
 	refused[struct {
 		X bool `param:"<range:1:2>"`
 	}](t, "tag validate: Bad field type bool")

@@ -59,8 +59,11 @@ func (p *plan) add(typ reflect.Type, index []int, path string, within map[reflec
 // be none to fill.
 func (p *plan) addWithin(f reflect.StructField, at []int, name string, within map[reflect.Type]bool) error {
 	inner := f.Type
-	for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice || inner.Kind() == reflect.Array || inner.Kind() == reflect.Map {
-		inner = inner.Elem()
+	for seen := map[reflect.Type]bool{}; inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice || inner.Kind() == reflect.Array || inner.Kind() == reflect.Map; inner = inner.Elem() {
+		if seen[inner] { // as in type list []list
+			return nil
+		}
+		seen[inner] = true
 	}
 	if inner.Kind() != reflect.Struct || within[inner] || f.Tag.Get("param") == "-" {
 		return nil
