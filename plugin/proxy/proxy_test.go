@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,6 +312,70 @@ func TestDeadlineAndCancel(t *testing.T) {
 	receive(t, began)
 	_ = sess.Peer().Close() // cuts its pull off, and with it that to the backend
 	receive(t, ended)
+}
+
+// What a backend pulls from a client ends with the backend's deadline, and when it gives up.
+func TestDeadlineAndCancelToClient(t *testing.T) {
+	w := newWorld(t, proxy.Config{})
+	askBack(w.backend)
+	began, ended := make(chan bool, 1), make(chan struct{}, 1)
+	peer, _ := namedPeer(t, "ann")
+	tp.RegPull(peer.PullRouter, "wait", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
+		_, bounded := ctx.Context().Deadline()
+		began <- bounded
+		<-ctx.Context().Done()
+		ended <- struct{}{}
+		return nil, nil
+	})
+	token, rerr := tp.Pull[string](dial(t, peer, w.addr), "/token", nil)
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	var toProxy tp.Session
+	w.backend.RangeSession(func(s tp.Session) bool { toProxy = s; return false })
+	toClient := socket.WithAddMeta(proxy.MetaClient, token)
+	if rerr := toProxy.Pull("/name", "x", nil, toClient).Rerror(); rerr != nil { // now all know who understands CANCEL
+		t.Fatal(rerr)
+	}
+	done := make(chan *tp.PullCmd, 1)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	toProxy.GoPull("/wait", nil, nil, done, toClient, socket.WithContext(ctx))
+	if receive(t, began) {
+		t.Error("there is a deadline that nobody set")
+	}
+	cancel()
+	receive(t, ended)
+	wantRerror(t, receive(t, done).Rerror(), tp.CodeCanceled, "", true)
+
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	toProxy.GoPull("/wait", nil, nil, done, toClient, socket.WithContext(ctx))
+	if !receive(t, began) {
+		t.Error("the deadline did not arrive")
+	}
+	receive(t, ended)
+	wantRerror(t, receive(t, done).Rerror(), tp.CodeTimeout, "", true)
+}
+
+// A Backend that panics costs the pull or push, and nothing else.
+func TestBackendPanics(t *testing.T) {
+	var calls atomic.Int64
+	w := newWorld(t, proxy.Config{Backend: func(tp.UnknownPushCtx) (proxy.Launcher, *tp.Rerror) {
+		calls.Add(1)
+		panic("as told")
+	}, MaxPulls: 1})
+	sess := w.client(t)
+	for range 3 {
+		wantRerror(t, sess.Pull("/x", nil, nil).Rerror(), tp.CodeInternalServerError, "", true)
+		if rerr := sess.Push("/x", nil); rerr != nil {
+			t.Fatal(rerr)
+		}
+	}
+	eventually(t, "it was called for all", func() bool { return calls.Load() == 6 })
+	if s := w.proxy.Stats(); s.Pulls != 0 || s.Busy != 0 {
+		t.Errorf("stats %+v", s)
+	}
 }
 
 func TestTimeout(t *testing.T) {
