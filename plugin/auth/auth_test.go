@@ -259,11 +259,28 @@ func TestRedial(t *testing.T) {
 		if tokens.Load() != n {
 			t.Fatalf("the token was asked for %d times on %d connections", tokens.Load(), n)
 		}
-		server.RangeSession(func(s tp.Session) bool { return s.Close() == nil })
-		for tokens.Load() == n && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
+		old := acceptedAfter(t, server, nil)
+		_ = old.Close()
+		acceptedAfter(t, server, old)
+	}
+}
+
+// acceptedAfter waits until a server has accepted another session than old, and returns it.
+func acceptedAfter(t testing.TB, server *tp.Peer, old tp.Session) (found tp.Session) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		server.RangeSession(func(s tp.Session) bool {
+			if s != old {
+				found = s
+			}
+			return found == nil
+		})
+		if found != nil {
+			return found
 		}
 	}
+	t.Fatal("there is no other session")
+	return nil
 }
 
 // A token that is no good any more ends the redial's attempt, not the process.
