@@ -251,7 +251,11 @@ func (p *Peer) accept(ctx context.Context, conn net.Conn, protoFunc []socket.Pro
 		defer context.AfterFunc(ctx, func() { _ = s.cutOpening() })()
 	}
 	if rerr := s.open(p.plugins.PostAccept); rerr != nil {
-		p.strangers.warn(p.log(), "session %s: not accepted: %v", s.Id(), rerr)
+		if rerr.Code == CodeConnClosed && s.link().conn.BytesRead() == 0 { // a load balancer that looks whether the port is open
+			p.log().Debugf("session %s: not accepted: %v", s.Id(), rerr)
+		} else {
+			p.strangers.warn(p.log(), "session %s: not accepted: %v", s.Id(), rerr)
+		}
 		return s, false
 	}
 	p.tally.accepted.Add(1)

@@ -163,6 +163,25 @@ func TestRefusedByParrot(t *testing.T) {
 	}
 }
 
+// A health check that connects and leaves is no warning.
+func TestHealthCheck(t *testing.T) {
+	var book logBook
+	server := newPeer(t, &book, tp.PeerConfig{}, ann())
+	conn, err := net.Dial("tcp", serve(t, server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	for end := time.Now().Add(patience); !strings.Contains(book.String(), "not accepted"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("got the log\n%s", &book)
+		}
+	}
+	if text := book.String(); strings.Contains(text, "level=WARN") {
+		t.Errorf("got the log\n%s", text)
+	}
+}
+
 // Who speaks something else is told apart from who sends too much.
 func TestOtherProtocol(t *testing.T) {
 	var book logBook

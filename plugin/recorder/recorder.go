@@ -49,7 +49,7 @@ const defaultQueue = 1024
 
 // DefaultRedact returns the keys that are redacted by default.
 func DefaultRedact() []string {
-	return []string{"authorization", "proxy-authorization", "cookie", "set-cookie", "token", "access_token", "api_key", "password", "secret", "x-api-key"}
+	return []string{"authorization", "proxy-authorization", "cookie", "set-cookie", "token", "access_token", "refresh_token", "id_token", "api_key", "x-api-key", "password", "secret", "client_secret"}
 }
 
 // Level returns the level of a record by default: slog.LevelInfo if there is no error;
