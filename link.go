@@ -76,7 +76,7 @@ func newLink(s *session, c net.Conn, protoFunc []socket.ProtoFunc) *link {
 	cfg := &l.peer.cfg
 	l.conn = l.peer.connOptions.NewConn(c, protoFunc...)
 	l.conn.OnWriteError(l.abort)
-	if !l.conn.TakesFrame() { // FastProto skips nothing
+	if !l.conn.TakesFrame() { // FastProto skips nothing, and needs no function for it
 		l.conn.OnSkip(l.skipped)
 	}
 	l.conn.SetReadTimeout(cfg.DefaultReadTimeout)

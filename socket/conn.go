@@ -77,7 +77,7 @@ type Conn struct {
 	conn       net.Conn
 	opt        *Options
 	proto      Proto
-	watcher    FrameWatcher // the Proto, if it is one
+	foreign    *foreign // of a Proto that is not FastProto; else nil
 	raw        syscall.RawConn
 	unbuffered bool // the Proto is FastProto on this Conn itself, which keeps no bytes
 
@@ -91,13 +91,18 @@ type Conn struct {
 	ownMu sync.Mutex // protects following
 	own   *ownValues // nil as long as there are none
 
-	onWriteError func(error)  // may be nil
-	onSkip       func() error // may be nil
+	onWriteError func(error) // may be nil
+
+	out outbox
+}
+
+// foreign is what a Conn has for a Proto that is not FastProto.
+type foreign struct {
+	watcher FrameWatcher // the Proto, if it is one
+	onSkip  func() error // may be nil
 
 	packMu sync.Mutex // one Pack at a time; protects following
 	stage  *buffer    // what a Proto that is no FrameAppender has written; nil outside of pack
-
-	out outbox
 }
 
 // ownValues are what a user keeps on a Conn.
@@ -127,9 +132,12 @@ func (o *Options) NewConn(c net.Conn, protoFunc ...ProtoFunc) *Conn {
 	}
 	s.preload(unread)
 	s.proto = newProto(protoStream{s})
-	s.watcher, _ = s.proto.(FrameWatcher)
-	fast, _ := s.proto.(*FastProto) // on this Conn itself: another stream may buffer
-	s.unbuffered = fast != nil && fast.conn == s
+	if fast, ok := s.proto.(*FastProto); ok {
+		s.unbuffered = fast.conn == s // another stream may buffer
+	} else {
+		s.foreign = new(foreign)
+		s.foreign.watcher, _ = s.proto.(FrameWatcher)
+	}
 	return s
 }
 
@@ -162,7 +170,8 @@ func (s protoStream) Read(b []byte) (int, error) { return s.c.readBuffered(b) }
 
 // Write adds to the frame being packed; packMu is held by pack.
 func (s protoStream) Write(b []byte) (int, error) {
-	s.c.stage.B = append(s.c.stage.B, b...)
+	stage := s.c.foreign.stage
+	stage.B = append(stage.B, b...)
 	return len(b), nil
 }
 
@@ -257,7 +266,11 @@ func (c *Conn) OnWriteError(fn func(error)) { c.onWriteError = fn }
 // OnSkip sets what is called when the Proto has read a packet that is none for the user,
 // by the goroutine that reads: see Stream.NextPacket, which returns the error. It is called
 // before the Conn is used.
-func (c *Conn) OnSkip(fn func() error) { c.onSkip = fn }
+func (c *Conn) OnSkip(fn func() error) {
+	if c.foreign != nil { // FastProto skips nothing
+		c.foreign.onSkip = fn
+	}
+}
 
 // ReadPacket reads the next packet: see Socket. A body that was to be held
 // (Packet.HoldBody) is kept undecoded.
@@ -386,8 +399,8 @@ func (c *Conn) queueEncoded(ctx context.Context, p *Packet, how patience) (targe
 		putBuffer(frame)
 		return 0, false, err
 	}
-	if target, flush, err = c.out.commit(c, ctx, frame, how); err == nil && c.watcher != nil {
-		c.watcher.FrameQueued(p)
+	if target, flush, err = c.out.commit(c, ctx, frame, how); err == nil {
+		c.foreign.frameQueued(p)
 	}
 	return target, c.flushUnless(flush, ctx, how), err
 }
@@ -480,17 +493,17 @@ func (c *Conn) stagePacket(ctx context.Context, p *Packet, how patience) (target
 var errNoRoom = errors.New("socket: no room in the outgoing queue")
 
 func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bool, err error) {
-	c.packMu.Lock()
-	defer c.packMu.Unlock()
+	c.foreign.packMu.Lock()
+	defer c.foreign.packMu.Unlock()
 	// All who waited woke together: only one of them may have the room.
 	if !c.out.hasRoom(c, a) {
 		return 0, false, errNoRoom
 	}
 	frame := getBuffer(c.sizeHint(p))
-	c.stage = frame
+	c.foreign.stage = frame
 	p.size = 0
 	err = c.pack(p)
-	c.stage = nil
+	c.foreign.stage = nil
 	// A Proto that tells the size has checked it, and may have written frames that
 	// waited for this one.
 	if limit := p.SizeLimit(); err == nil && p.size == 0 && uint64(len(frame.B)) > uint64(limit) {
@@ -500,10 +513,17 @@ func (c *Conn) packAndCommit(p *Packet, a *admission) (target uint64, flusher bo
 		putBuffer(frame)
 		return 0, false, err
 	}
-	if target, flusher, err = c.out.commitAdmitted(c, frame, a.how); err == nil && c.watcher != nil {
-		c.watcher.FrameQueued(p) // before another Pack: what it has written is not queued
+	if target, flusher, err = c.out.commitAdmitted(c, frame, a.how); err == nil {
+		c.foreign.frameQueued(p) // before another Pack: what it has written is not queued
 	}
 	return target, flusher, err
+}
+
+// frameQueued tells the Proto, if it wants to be told.
+func (f *foreign) frameQueued(p *Packet) {
+	if f != nil && f.watcher != nil {
+		f.watcher.FrameQueued(p)
+	}
 }
 
 func (c *Conn) pack(p *Packet) (err error) {

@@ -48,8 +48,8 @@ func (s protoStream) Answer(p *Packet) error { return s.c.QueuePacketNoWait(p) }
 // NextPacket is for Unpack too.
 func (s protoStream) NextPacket() error {
 	s.c.in.begun, s.c.in.frameTimed = false, false
-	if s.c.onSkip != nil {
-		return s.c.onSkip()
+	if f := s.c.foreign; f != nil && f.onSkip != nil {
+		return f.onSkip()
 	}
 	return nil
 }
