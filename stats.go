@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/henrylee2cn/teleport/socket"
+	"github.com/henrylee2cn/teleport/transport"
 	"github.com/henrylee2cn/teleport/xfer"
 )
 
@@ -43,7 +44,7 @@ type Stats struct {
 	//	malformed      connections closed for what is no packet, or none that is allowed
 	//	timeout        connections closed by FrameTimeout, a read or a write timeout
 	//	keep_alive     connections closed since the other side gave no sign of life
-	//	conduct        connections closed for a flood of packets out of place
+	//	conduct        connections closed for a flood of packets out of place, or transport.ErrFlood
 	//	packet_rate    connections closed for more packets than MaxPacketRate
 	//	push_queue     connections closed since too much waited in line
 	Refused map[string]uint64
@@ -93,6 +94,8 @@ func (t *tally) refuseErr(err error) {
 	switch reason := (*endReason)(nil); {
 	case errors.As(err, &reason):
 		why = reason.why
+	case errors.Is(err, transport.ErrFlood):
+		why = refusedConduct
 	case errors.Is(err, socket.ErrExceedPacketSizeLimit):
 		why = refusedSize
 	case errors.Is(err, socket.ErrFilterNotAllowed), errors.Is(err, xfer.ErrXferPipeTooLong):

@@ -12,6 +12,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -48,6 +49,11 @@ type FinalListener interface {
 	// FinalConns does nothing.
 	FinalConns()
 }
+
+// ErrFlood is matched by the error of a conn whose other side has sent too much that
+// costs work and is not for the session, which does not see it and has no limit for
+// it. A peer counts it with what ends sessions by their conduct: see Peer.Stats.
+var ErrFlood = errors.New("the other side floods the connection")
 
 // wellKnown says which import registers a scheme.
 var wellKnown = map[string]string{

@@ -48,8 +48,8 @@ type Config struct {
 	ReadLimit int64
 	// PingInterval is after how long a WebSocket ping is sent, again and again, also
 	// while there is traffic. It should be shorter than the idle timeout of any proxy
-	// between; that of nginx is 60 s. Browsers answer by themselves. Default: 30 s.
-	// Negative: none.
+	// between; that of nginx is 60 s. Browsers answer by themselves. The other side ends
+	// a conn with more than 100 pings in a second. Default: 30 s. Negative: none.
 	PingInterval time.Duration
 	// PingTimeout is how long the answer may take while nothing else arrives either;
 	// then the conn is closed. The time in which nobody reads from the conn does not

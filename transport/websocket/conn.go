@@ -75,6 +75,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	c.reads.Add(1)
 	c.reading.Store(true)
 	defer c.reading.Store(false)
+	c.below.overhead.begin(len(b))
 	for c.readErr == nil {
 		n, err := c.readMessage(b)
 		if err != nil {
@@ -101,6 +102,7 @@ func (c *conn) readMessage(b []byte) (int, error) {
 		c.message = message
 	}
 	n, err := c.message.Read(b)
+	c.below.overhead.contents(n)
 	if err == io.EOF {
 		c.message, err = nil, nil
 	}
@@ -111,6 +113,10 @@ func (c *conn) readMessage(b []byte) (int, error) {
 func (c *conn) readError(err error) error {
 	if cause := c.cause.Load(); cause != nil {
 		return *cause
+	}
+	if flood := c.below.overhead.flood; flood != nil {
+		c.refuse(websocket.StatusPolicyViolation, "too many pings, or empty or tiny messages")
+		return flood
 	}
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
@@ -228,8 +234,9 @@ func (c *conn) Close() error {
 	return err
 }
 
-// refuse closes the WebSocket, and lets the other side know why.
+// refuse closes the WebSocket, and lets the other side know why. It is the reader's.
 func (c *conn) refuse(code websocket.StatusCode, reason string) {
+	c.below.overhead.lenient = true // what comes until the other side has heard it is thrown away
 	_ = c.below.SetDeadline(time.Now().Add(farewell))
 	_ = c.ws.Close(code, reason)
 }

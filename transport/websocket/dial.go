@@ -77,6 +77,7 @@ func shake(ctx context.Context, u *url.URL, below *stream, set *settings) (*conn
 	}
 	ws, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: client, HTTPHeader: set.Header, Subprotocols: set.Subprotocols,
+		OnPingReceived: func(context.Context, []byte) bool { return below.overhead.ping() },
 	})
 	if err != nil {
 		if resp != nil && resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols {

@@ -21,6 +21,9 @@
 // messages, one after the other. Where a message ends means nothing: one may hold
 // several packets, or a part of one. What a session writes at once is one message.
 //
+// Pings, and messages with nothing in them, are not for the session: a conn whose other
+// side floods with those ends by itself, with an error that matches transport.ErrFlood.
+//
 // For browsers there is a client without dependencies, teleport.js, which
 // [ServeScript] serves. See doc/websocket.md.
 package websocket

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -56,7 +57,9 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	up := &hijacked{ResponseWriter: w}
-	ws, err := websocket.Accept(up, r, &l.set.accept)
+	options := l.set.accept
+	options.OnPingReceived = func(context.Context, []byte) bool { return up.below.overhead.ping() }
+	ws, err := websocket.Accept(up, r, &options)
 	if err != nil {
 		l.set.Logger.Warn("websocket: a request was refused", "remote", r.RemoteAddr, "origin", r.Header.Get("Origin"), "error", err)
 		return

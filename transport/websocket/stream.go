@@ -10,11 +10,24 @@ import (
 
 // stream is the conn below a WebSocket, to which coder/websocket writes its frames. It
 // can end them with a close frame of its own: Close of coder/websocket throws away
-// what arrives after it has sent one.
+// what arrives after it has sent one. And it ends the reading when too much comes that
+// is nothing.
 type stream struct {
 	net.Conn
+	overhead overhead
+
 	mu    sync.Mutex // protects following, and each Write
 	ended bool
+}
+
+// Read reads what coder/websocket makes frames of.
+func (s *stream) Read(b []byte) (int, error) {
+	if s.overhead.flood != nil && !s.overhead.lenient {
+		return 0, s.overhead.flood
+	}
+	n, err := s.Conn.Read(b)
+	s.overhead.came(n)
+	return n, err
 }
 
 // Write swallows what comes after the close frame, such as the answer to a ping or to
