@@ -3,6 +3,7 @@
 package tp_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	coder "github.com/coder/websocket"
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/internal/counterpart"
 	"github.com/henrylee2cn/teleport/transport/websocket"
@@ -43,14 +45,22 @@ var pageResults = map[string]string{
 	"push":           "ok",
 	"pulled": `/page/title: "/page/title: teleport.js under test"; /page/later: {"ms":10}; /page/refuse: 1234 no not today; ` +
 		`/page/break: 500 Internal Server Error the handler failed; /page/nowhere: 404 Not Found ; /page/huge: 400 Bad Packet 20971554 bytes, the limit is 16777216`,
-	"foreign origin": "105 Dial Failed: ws://127.0.0.1:",
-	"nobody there":   "105 Dial Failed: ws://127.0.0.1:1/tp: status 1006",
-	"given up":       "105 Dial Failed: canceled",
-	"close":          "1000 102 Connection Closed: ",
-	"close at once":  "1000",
-	"first push":     `its meta is ""`,
-	"listener":       "ok",
-	"shutdown":       "1000 102 Connection Closed: ",
+	"handlers that throw nothing": `/page/nothing: 500 Internal Server Error the handler failed; /page/empty: 500 Internal Server Error the handler failed`,
+	"names of objects":            "ok",
+	"malformed":                   "4000 not the packet format 'fast'; 4000 a packet of type 9; 4000 a frame of 0 bytes",
+	"errors of any shape":         "400 400 0 7 400",
+	"closed by nobody else":       "1000 not in 10 ms; 102 Connection Closed: not in 10 ms",
+	"waits for long":              "1000",
+	"tiny messages":               "ok",
+	"no address":                  "105 Dial Failed: ",
+	"foreign origin":              "105 Dial Failed: ws://127.0.0.1:",
+	"nobody there":                "105 Dial Failed: ws://127.0.0.1:1/tp: status 1006",
+	"given up":                    "105 Dial Failed: canceled",
+	"close":                       "1000 102 Connection Closed: ",
+	"close at once":               "1000",
+	"first push":                  `its meta is ""`,
+	"listener":                    "ok",
+	"shutdown":                    "1000 102 Connection Closed: ",
 }
 
 // A page in a real browser has a session: it pulls, pushes, is pushed to and pulled from,
@@ -78,6 +88,21 @@ func TestWebSocketBrowser(t *testing.T) {
 			t.Error(err)
 		}
 		posted <- results
+	})
+	end := make(chan struct{})
+	defer close(end)
+	mux.HandleFunc("/hostile", func(w http.ResponseWriter, r *http.Request) {
+		ws, err := coder.Accept(w, r, &coder.AcceptOptions{Subprotocols: []string{"teleport"}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = ws.CloseNow() }()
+		_, _, _ = ws.Read(t.Context())
+		if bytes, _ := hex.DecodeString(r.FormValue("bytes")); len(bytes) > 0 {
+			_ = ws.Write(t.Context(), coder.MessageBinary, bytes)
+		}
+		<-end
 	})
 	page, other := httptest.NewServer(mux), httptest.NewServer(mux) // two origins
 	defer page.Close()
@@ -120,6 +145,12 @@ func pageHandlers(srv *tp.Peer) <-chan int {
 			sum += 1000
 		}
 		return sum, nil
+	})
+	tp.RegPull(srv.PullRouter, "mirror", func(ctx tp.PullCtx, args *json.RawMessage) (json.RawMessage, *tp.Rerror) {
+		for _, name := range []string{"__proto__", "constructor"} {
+			ctx.SetMeta(name, string(ctx.GetMeta(name)))
+		}
+		return *args, nil
 	})
 	tp.RegPull(srv.PullRouter, "nothing", func(tp.PullCtx, *any) (any, *tp.Rerror) { return nil, nil })
 	tp.RegPull(srv.PullRouter, "fail", func(ctx tp.PullCtx, s *string) (int, *tp.Rerror) {

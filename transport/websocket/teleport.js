@@ -32,8 +32,10 @@ const TIMEOUT = "X-Timeout";
 export const CONN_CLOSED = 102, DIAL_FAILED = 105, BAD_PACKET = 400, NOT_FOUND = 404,
 	TIMED_OUT = 408, CANCELED = 499, INTERNAL = 500;
 
+const MAX_DELAY = 2 ** 31 - 1; // setTimeout takes more for 0
+
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // which would take it off
 
 // TeleportError is the error of a pull, or of a session that cannot go on. Who throws one
 // in a handler of onPull answers with it.
@@ -68,10 +70,12 @@ export function encodePacket({ seq, type, uri = "", meta = "", codec = "none", b
 	return frame;
 }
 
+const MAX_CHUNKS = 4096;
+
 // PacketReader makes packets of the bytes of messages, which may be cut anywhere.
 export class PacketReader {
 	#limit;
-	#chunks = []; // what has come and is no whole frame
+	#chunks = []; // what has come and is no whole frame; none is empty
 	#length = 0; // of all of them
 
 	constructor(limit) {
@@ -81,8 +85,13 @@ export class PacketReader {
 	// read takes the next bytes and returns the packets that are whole. It throws a
 	// TeleportError if they are none.
 	read(bytes) {
-		this.#chunks.push(bytes);
-		this.#length += bytes.length;
+		if (bytes.length > 0) {
+			this.#chunks.push(bytes);
+			this.#length += bytes.length;
+		}
+		if (this.#chunks.length > MAX_CHUNKS + this.#length / 64) { // tiny ones take more than they hold
+			this.#join();
+		}
 		const packets = [];
 		for (let frame = this.#cut(); frame; frame = this.#cut()) {
 			packets.push(decodePacket(frame));
@@ -210,9 +219,14 @@ function decodeBody({ codec, body }) {
 // It rejects with DIAL_FAILED; a browser does not tell a page why.
 export function dial(url, { timeout = 10000, signal, protocols = ["teleport"], packetLimit = 16 << 20 } = {}) {
 	return new Promise((resolve, reject) => {
-		const full = new URL(url, globalThis.location?.href);
-		full.protocol = full.protocol.replace(/^http/, "ws");
-		const ws = new WebSocket(full.href, protocols);
+		let full, ws;
+		try {
+			full = new URL(url, globalThis.location?.href);
+			full.protocol = full.protocol.replace(/^http/, "ws");
+			ws = new WebSocket(full.href, protocols);
+		} catch (err) { // no such address, or a page of https that asks for ws
+			throw new TeleportError(DIAL_FAILED, "Dial Failed", err.message);
+		}
 		ws.binaryType = "arraybuffer";
 		const fail = (detail) => {
 			end();
@@ -220,7 +234,7 @@ export function dial(url, { timeout = 10000, signal, protocols = ["teleport"], p
 			reject(new TeleportError(DIAL_FAILED, "Dial Failed", detail));
 		};
 		const aborted = () => fail("canceled");
-		const timer = timeout > 0 ? setTimeout(() => fail(`not in ${timeout} ms`), timeout) : undefined;
+		const timer = timeout > 0 ? setTimeout(() => fail(`not in ${timeout} ms`), Math.min(timeout, MAX_DELAY)) : undefined;
 		const end = () => {
 			clearTimeout(timer);
 			signal?.removeEventListener("abort", aborted);
@@ -296,6 +310,7 @@ export class Session {
 			}
 			const seq = this.#pulls;
 			const pairs = new URLSearchParams(meta);
+			timeout = Math.min(timeout, MAX_DELAY);
 			if (timeout > 0) {
 				pairs.set(TIMEOUT, Math.max(1, Math.round(timeout)));
 			}
@@ -346,7 +361,7 @@ export class Session {
 	close(timeout = 10000) {
 		this.#leaving = true;
 		this.#leaveIfQuiet();
-		const timer = setTimeout(() => this.#ws.close(1000), timeout);
+		const timer = setTimeout(() => this.#cut(1000, `not in ${timeout} ms`), Math.min(timeout, MAX_DELAY));
 		this.closed.then(() => clearTimeout(timer));
 		return this.closed;
 	}
@@ -390,10 +405,17 @@ export class Session {
 				this.#take(packet);
 			}
 		} catch (err) {
-			this.#failure ??= err;
-			this.#ws.onmessage = null;
-			this.#ws.close(4000, "bad packet");
+			this.#failure = err;
+			this.#cut(4000, "bad packet");
 		}
+	}
+
+	// #cut ends the session at once. A server that does not answer the close frame would
+	// keep all who wait for as long as the browser waits for it.
+	#cut(code, reason) {
+		this.#ws.onmessage = this.#ws.onclose = null;
+		this.#ws.close(code, reason);
+		this.#ended({ code, reason });
 	}
 
 	#take(packet) {
@@ -478,7 +500,7 @@ export class Session {
 			packet.body = decodeBody(packet);
 			await handler(packet.body, packet);
 		} catch (err) {
-			console.error(`teleport: the handler of the push ${packet.uri}:`, err);
+			console.error("teleport: the handler of the push", packet.uri, err);
 		}
 	}
 
@@ -494,12 +516,12 @@ export class Session {
 			packet.body = decodeBody(packet);
 			body = await handler(packet.body, packet);
 		} catch (err) {
-			failed = err;
+			failed = err || new Error(`it threw ${err}`);
 		}
 		try {
 			this.#reply(packet, body, failed);
-		} catch (err) {
-			this.#reply(packet, null, err);
+		} catch (err) { // it cannot be encoded, or is too long, perhaps by its uri
+			this.#reply({ seq: packet.seq, uri: "" }, null, err);
 		} finally {
 			this.#running--;
 			this.#leaveIfQuiet();
@@ -513,7 +535,7 @@ export class Session {
 		const meta = new URLSearchParams();
 		if (failed) {
 			if (!(failed instanceof TeleportError)) { // its text is nobody's business
-				console.error(`teleport: the handler of the pull ${uri}:`, failed);
+				console.error("teleport: the handler of the pull", uri, failed);
 				failed = new TeleportError(INTERNAL, "Internal Server Error", "the handler failed");
 			}
 			const { code, message, detail } = failed;
@@ -553,7 +575,7 @@ export class Session {
 function parseError(text) {
 	try {
 		const { code, message, detail } = JSON.parse(text);
-		return new TeleportError(code, message, detail);
+		return new TeleportError(Number(code ?? 0), String(message ?? ""), String(detail ?? ""));
 	} catch {
 		return new TeleportError(BAD_PACKET, "Bad Packet", `an error that cannot be decoded: ${text}`);
 	}
