@@ -28,8 +28,8 @@ const (
 //
 // An address is not opened where the process has inherited a listener for it,
 // from the process that it replaces (see Reboot) or from systemd: see
-// InheritListener. So it is with TCP and unix sockets; addresses of other transports
-// are always opened.
+// InheritListener. So it is with TCP and unix sockets, also below a transport.Layer such
+// as WebSocket; addresses of other transports are always opened.
 //
 // In a goroutine, it may not listen yet when the next line runs: to dial at
 // once, net.Listen first and use ServeListener.

@@ -2,8 +2,12 @@ package quic
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"log"
 	"net"
+	"runtime/debug"
 )
 
 // Protocol is the name of the application protocol (ALPN) that both sides have to
@@ -34,9 +38,13 @@ func serverTLS(config *tls.Config) (*tls.Config, error) {
 			if err != nil || config == nil {
 				return config, err
 			}
-			return forQUIC(config)
+			if config, err = forQUIC(config); err == nil {
+				guardCallbacks(config)
+			}
+			return config, err
 		}
 	}
+	guardCallbacks(config)
 	return config, nil
 }
 
@@ -56,7 +64,51 @@ func clientTLS(config *tls.Config, addr string) (*tls.Config, error) {
 		}
 		config.ServerName = host
 	}
+	guardCallbacks(config)
 	return config, nil
+}
+
+// guardCallbacks makes panics of the configuration's functions errors, which fail the
+// handshake: they run in goroutines of quic-go, where nobody else could recover.
+func guardCallbacks(config *tls.Config) {
+	if get := config.GetCertificate; get != nil {
+		config.GetCertificate = func(hello *tls.ClientHelloInfo) (c *tls.Certificate, err error) {
+			defer panicToError("GetCertificate", &err)
+			return get(hello)
+		}
+	}
+	if get := config.GetConfigForClient; get != nil {
+		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (c *tls.Config, err error) {
+			defer panicToError("GetConfigForClient", &err)
+			return get(hello)
+		}
+	}
+	if get := config.GetClientCertificate; get != nil {
+		config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (c *tls.Certificate, err error) {
+			defer panicToError("GetClientCertificate", &err)
+			return get(info)
+		}
+	}
+	if verify := config.VerifyPeerCertificate; verify != nil {
+		config.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
+			defer panicToError("VerifyPeerCertificate", &err)
+			return verify(raw, chains)
+		}
+	}
+	if verify := config.VerifyConnection; verify != nil {
+		config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+			defer panicToError("VerifyConnection", &err)
+			return verify(state)
+		}
+	}
+}
+
+// panicToError is deferred by a function of a TLS configuration.
+func panicToError(name string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("quic: %s of the TLS config panicked", name)
+		log.Printf("%v: %v\n%s", *err, r, debug.Stack()) // who has listened gets no error of a handshake
+	}
 }
 
 // forQUIC returns a copy for TLS 1.3 and our protocol.
