@@ -57,9 +57,12 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	up := &hijacked{ResponseWriter: w}
+	if canHijack(w) {
+		w = up
+	}
 	options := l.set.accept
 	options.OnPingReceived = func(context.Context, []byte) bool { return up.below.overhead.ping() }
-	ws, err := websocket.Accept(up, r, &options)
+	ws, err := websocket.Accept(w, r, &options)
 	if err != nil {
 		l.set.Logger.Warn("websocket: a request was refused", "remote", r.RemoteAddr, "origin", r.Header.Get("Origin"), "error", err)
 		return
@@ -130,6 +133,20 @@ func (handlerAddr) String() string  { return "websocket handler" }
 type hijacked struct {
 	http.ResponseWriter
 	below *stream
+}
+
+// canHijack reports whether the conn can be taken from the ResponseWriter.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch inner := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return false
+		}
+	}
 }
 
 // Hijack is that of the ResponseWriter, with a stream.

@@ -108,6 +108,22 @@ func TestRequestsThatAreNone(t *testing.T) {
 	}
 }
 
+// Middleware that hides the connection makes an error, and no half of a WebSocket.
+func TestHiddenHijacker(t *testing.T) {
+	log := new(lines)
+	lis, err := websocket.NewListener(&websocket.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	noError(t, err)
+	defer func() { _ = lis.Close() }()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lis.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
+	}))
+	defer srv.Close()
+	equal(t, "status", status(t, srv.URL, nil), http.StatusNotImplemented)
+	if !strings.Contains(log.String(), "Hijacker") {
+		t.Errorf("the log does not say why: %s", log)
+	}
+}
+
 func TestSubprotocols(t *testing.T) {
 	for _, c := range []struct {
 		server, offered []string
