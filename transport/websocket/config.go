@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/henrylee2cn/teleport/internal/lines"
 )
 
 // Config is the configuration of a Listener and of Dial. The zero value works, and
@@ -68,7 +69,8 @@ type Config struct {
 	MaxHandshakesPerIP int
 	// Header is sent by Dial with its request. Default: none.
 	Header http.Header
-	// Logger gets a warning for each request that is refused. Default: none is logged.
+	// Logger gets a warning for each request that is refused, but for no more than 100 in
+	// a second. Default: none is logged.
 	Logger *slog.Logger
 }
 
@@ -87,6 +89,7 @@ type settings struct {
 	Config
 	accept  websocket.AcceptOptions
 	proxies proxies
+	pace    lines.Pace // of the Logger
 }
 
 // complete returns the settings, or an error that names the field.
@@ -168,7 +171,28 @@ func isToken(r rune) bool {
 	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
+// maxLogged is how many bytes of a text from outside are logged.
+const maxLogged = 200
+
+// warn logs a request that is refused, unless there were too many in this second.
+func (s *settings) warn(text string, args ...any) {
+	ok, leftOut := s.pace.Next()
+	if !ok {
+		return
+	}
+	if leftOut > 0 {
+		s.Logger.Warn("websocket: requests that were refused were left out here", "count", leftOut)
+	}
+	s.Logger.Warn(text, args...)
+}
+
 // errorLog returns where an http.Server writes.
-func (s *settings) errorLog() *log.Logger {
-	return slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn)
+func (s *settings) errorLog() *log.Logger { return log.New(serverLog{s}, "", 0) }
+
+// serverLog takes what an http.Server logs, a line at a time.
+type serverLog struct{ set *settings }
+
+func (l serverLog) Write(b []byte) (int, error) {
+	l.set.warn(strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
 }

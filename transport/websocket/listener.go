@@ -64,7 +64,8 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	options.OnPingReceived = func(context.Context, []byte) bool { return up.below.overhead.ping() }
 	ws, err := websocket.Accept(w, r, &options)
 	if err != nil {
-		l.set.Logger.Warn("websocket: a request was refused", "remote", r.RemoteAddr, "origin", r.Header.Get("Origin"), "error", err)
+		l.set.warn("websocket: a request was refused", "remote", r.RemoteAddr,
+			"origin", clip(r.Header.Get("Origin")), "error", clip(err.Error()))
 		return
 	}
 	remote := l.set.proxies.client(up.below.RemoteAddr(), r.Header.Values("X-Forwarded-For"))
@@ -81,6 +82,9 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = c.Close()
 }
+
+// clip returns the beginning of a text that strangers have a say in.
+func clip(text string) string { return text[:min(len(text), maxLogged)] }
 
 // Accept returns the conn of the next WebSocket.
 func (l *Listener) Accept() (net.Conn, error) {

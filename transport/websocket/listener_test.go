@@ -85,6 +85,16 @@ func TestOrigins(t *testing.T) {
 		t.Error("the log does not have the origin that was refused")
 	}
 
+	// It cannot be made to fill a disk.
+	begin := time.Now()
+	for range 300 {
+		equal(t, "status", status(t, srv.URL, map[string]string{"Origin": "https://" + strings.Repeat("x", 10_000)}), 403)
+	}
+	seconds := int(time.Since(begin)/time.Second) + 2
+	if text := log.String(); len(text) > seconds*100*1000 || strings.Count(text, "\n") > seconds*101 {
+		t.Errorf("%d lines, %d bytes in less than %d s", strings.Count(text, "\n"), len(text), seconds)
+	}
+
 	all, srv := handle(t, &websocket.Config{Origins: []string{"*"}})
 	conns = serve(all)
 	equal(t, "status with *", status(t, srv.URL, map[string]string{"Origin": "https://evil.example"}), 101)
