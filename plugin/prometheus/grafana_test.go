@@ -1,9 +1,14 @@
 package prometheus_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,14 +19,20 @@ import (
 
 var (
 	metricName   = regexp.MustCompile(`\btp_\w+`)
-	labelsOf     = regexp.MustCompile(`\b(tp_\w+)\{([^}]*)\}`)
-	labelMatch   = regexp.MustCompile(`(\w+)\s*(?:=~|!=|!~|=)`)
-	groupBy      = regexp.MustCompile(`by \(([^)]*)\)`)
+	labelValues  = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 	legendLabels = regexp.MustCompile(`\{\{(\w+)\}\}`)
 )
 
-// The dashboard asks for nothing that is not exported, and for all that is.
-func TestDashboard(t *testing.T) {
+// question is what a part of the dashboard asks Prometheus, and the labels that the
+// answers must have, which its legend names.
+type question struct {
+	where, expr string
+	labels      []string
+}
+
+// questionsOf returns what grafana.json asks, as Grafana sends it.
+func questionsOf(t *testing.T) (all []question) {
+	t.Helper()
 	b, err := os.ReadFile("grafana.json")
 	if err != nil {
 		t.Fatal(err)
@@ -45,81 +56,150 @@ func TestDashboard(t *testing.T) {
 	if board.Title == "" || len(board.Panels) < 10 || len(board.Templating.List) != 3 {
 		t.Fatalf("the dashboard %q has %d panels", board.Title, len(board.Panels))
 	}
-
-	// All metrics, with their labels, of a peer where all has happened.
-	s := newScraper(t)
-	server := quiet(t, tp.PeerConfig{MaxSessionHandlers: 1}, s.plugin(prometheus.Config{}))
-	tp.RegPush(server.PushRouter, "note", func(tp.PushCtx, *int) {})
-	sess, _ := tptest.Pair(t, quiet(t, tp.PeerConfig{}), server)
-	_ = sess.Push("/nowhere", 1) // refused
-	s.await("tp_refused_total", values{"reason=pushes": 1})
-	exported := map[string]map[string]bool{}
-	for name, family := range s.scrape() {
-		labels := map[string]bool{"job": true, "instance": true} // of the scrape
-		for _, l := range family.GetMetric()[0].GetLabel() {
-			labels[l.GetName()] = true
-		}
-		exported[name] = labels
-		if family.GetType().String() == "HISTOGRAM" {
-			delete(exported, name)
-			exported[name+"_count"], exported[name+"_sum"] = labels, labels
-			exported[name+"_bucket"] = map[string]bool{"le": true}
-			for l := range labels {
-				exported[name+"_bucket"][l] = true
-			}
-		}
-	}
-	used := map[string]bool{}
-	check := func(where, expr, legend string) {
-		names := metricName.FindAllString(expr, -1)
-		if len(names) == 0 {
-			t.Errorf("%s asks for no metric: %s", where, expr)
-		}
-		for _, name := range names {
-			used[name] = true
-			if exported[name] == nil {
-				t.Errorf("%s asks for %s, which is not exported", where, name)
-			}
-			for _, m := range labelsOf.FindAllStringSubmatch(expr, -1) {
-				for _, l := range labelMatch.FindAllStringSubmatch(m[2], -1) {
-					if !exported[m[1]][l[1]] {
-						t.Errorf("%s: %s has no label %s", where, m[1], l[1])
-					}
-				}
-			}
-			by := map[string]bool{}
-			for _, m := range groupBy.FindAllStringSubmatch(expr, -1) {
-				for _, l := range strings.Split(m[1], ",") {
-					l = strings.TrimSpace(l)
-					by[l] = true
-					if !exported[name][l] {
-						t.Errorf("%s: %s has no label %s", where, name, l)
-					}
-				}
-			}
-			for _, m := range legendLabels.FindAllStringSubmatch(legend, -1) {
-				if !by[m[1]] {
-					t.Errorf("%s: the legend names %s, which the expression does not keep", where, m[1])
-				}
-			}
-		}
-		for _, pair := range []string{"()", "{}", "[]"} {
-			if strings.Count(expr, pair[:1]) != strings.Count(expr, pair[1:]) {
-				t.Errorf("%s: %s are not balanced: %s", where, pair, expr)
-			}
-		}
-	}
+	chosen := strings.NewReplacer("$job", ".*", "$instance", ".*", "$__rate_interval", "2m")
 	for _, p := range board.Panels {
+		if len(p.Targets) == 0 {
+			t.Errorf("panel %s asks for nothing", p.Title)
+		}
 		for _, target := range p.Targets {
-			check("panel "+p.Title, target.Expr, target.LegendFormat)
+			q := question{where: "panel " + p.Title, expr: chosen.Replace(target.Expr)}
+			for _, m := range legendLabels.FindAllStringSubmatch(target.LegendFormat, -1) {
+				q.labels = append(q.labels, m[1])
+			}
+			slices.Sort(q.labels)
+			all = append(all, q)
 		}
 	}
 	for _, v := range board.Templating.List {
-		if q, ok := v.Query.(map[string]any); ok {
-			check("variable "+v.Name, q["query"].(string), "")
+		query, ok := v.Query.(map[string]any)
+		if !ok {
+			continue // the data source
+		}
+		m := labelValues.FindStringSubmatch(query["query"].(string))
+		if m == nil {
+			t.Fatalf("variable %s asks for %v", v.Name, query)
+		}
+		all = append(all, question{"variable " + v.Name, "group by (" + m[2] + ") (" + chosen.Replace(m[1]) + ")", m[2:]})
+	}
+	return all
+}
+
+// answer is what Prometheus answers, as testdata/promql prints it.
+type answer struct {
+	Err      string
+	Warnings []string
+	Series   []struct {
+		Labels map[string]string
+		Value  string
+	}
+}
+
+// ask has the questions answered from two scrapes, by the engine of Prometheus.
+func ask(t *testing.T, questions []question, first, second []byte) (answers []answer) {
+	t.Helper()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "promql.exe")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir, build.Env = filepath.Join("testdata", "promql"), append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	scrapes := []string{filepath.Join(dir, "first"), filepath.Join(dir, "second")}
+	for i, text := range [][]byte{first, second} {
+		if err := os.WriteFile(scrapes[i], text, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for name := range exported {
+	var exprs []string
+	for _, q := range questions {
+		exprs = append(exprs, q.expr)
+	}
+	in, err := json.Marshal(exprs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failure bytes.Buffer
+	run := exec.Command(program, scrapes...)
+	run.Stdin, run.Stderr = bytes.NewReader(in), &failure
+	out, err := run.Output()
+	if err != nil {
+		t.Fatalf("promql: %v\n%s", err, &failure)
+	}
+	if err := json.Unmarshal(out, &answers); err != nil || len(answers) != len(questions) {
+		t.Fatalf("%d answers to %d questions, %v", len(answers), len(questions), err)
+	}
+	return answers
+}
+
+// twice returns two scrapes of a peer for which all that is counted has happened before
+// the first, and again before the second.
+func twice(t *testing.T) (s *scraper, first, second []byte) {
+	t.Helper()
+	s = newScraper(t)
+	server, client := quiet(t, tp.PeerConfig{}, s.plugin(prometheus.Config{})), quiet(t, tp.PeerConfig{})
+	for _, p := range []*tp.Peer{server, client} {
+		tp.RegPull(p.PullRouter, "fine", func(tp.PullCtx, *int) (int, *tp.Rerror) { return 1, nil })
+		tp.RegPush(p.PushRouter, "note", func(tp.PushCtx, *int) {})
+	}
+	atClient, atServer := tptest.Pair(t, client, server)
+	var scrapes [2][]byte
+	for i := range scrapes {
+		for _, sess := range []tp.Session{atClient, atServer} {
+			sess.Pull("/fine", 1, nil)
+			sess.Pull("/nowhere", 1, nil)
+			_ = sess.Push("/note", 1)
+			_ = sess.Push("/nowhere", 1) // which the server refuses
+		}
+		n := float64(i + 1)
+		s.await("tp_exchanges_total", values{
+			"code=ok direction=handled kind=pull route=/fine":    n,
+			"code=404 direction=handled kind=pull route=unknown": n,
+			"code=ok direction=handled kind=push route=/note":    n,
+			"code=404 direction=handled kind=push route=unknown": n,
+			"code=ok direction=called kind=pull route=/fine":     n,
+			"code=404 direction=called kind=pull route=/nowhere": n,
+			"code=ok direction=called kind=push route=/note":     n,
+			"code=ok direction=called kind=push route=/nowhere":  n,
+		})
+		s.await("tp_refused_total", values{"reason=pushes": n})
+		scrapes[i] = s.get(textFormat)
+		tptest.Pair(t, quiet(t, tp.PeerConfig{}), server) // one more session
+	}
+	return s, scrapes[0], scrapes[1]
+}
+
+// Prometheus answers what the dashboard asks, and it asks for all that is exported.
+func TestDashboard(t *testing.T) {
+	questions := questionsOf(t)
+	s, first, second := twice(t)
+	used := map[string]bool{}
+	for i, a := range ask(t, questions, first, second) {
+		q := questions[i]
+		for _, name := range metricName.FindAllString(q.expr, -1) {
+			for _, of := range []string{"_bucket", "_sum", "_count"} {
+				name = strings.TrimSuffix(name, of)
+			}
+			used[name] = true
+		}
+		if a.Err != "" || len(a.Warnings) > 0 {
+			t.Errorf("%s: %s: %s %q", q.where, q.expr, a.Err, a.Warnings)
+			continue
+		}
+		counts := !strings.Contains(q.expr, "rate(") // else something must have happened
+		for _, series := range a.Series {
+			if got := slices.Sorted(maps.Keys(series.Labels)); !slices.Equal(got, q.labels) {
+				t.Errorf("%s: an answer has the labels %q, the legend names %q", q.where, got, q.labels)
+			}
+			counts = counts || series.Value != "0"
+			if series.Value == "NaN" {
+				t.Errorf("%s: %v is no number", q.where, series.Labels)
+			}
+		}
+		if len(a.Series) == 0 || !counts {
+			t.Errorf("%s shows nothing: %s: %v", q.where, q.expr, a.Series)
+		}
+	}
+	for name := range s.scrape() {
 		if !used[name] {
 			t.Errorf("no panel shows %s", name)
 		}

@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"bytes"
 	"io"
 	"maps"
 	"net/http"
@@ -16,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 const patience = 30 * time.Second
@@ -50,24 +50,50 @@ func (s *scraper) plugin(cfg prometheus.Config) *prometheus.Plugin {
 	return p
 }
 
-// scrape asks over HTTP and has Prometheus' own parser read the answer.
-func (s *scraper) scrape() map[string]*dto.MetricFamily {
+// get scrapes over HTTP, in a format.
+func (s *scraper) get(format expfmt.Format) []byte {
 	s.t.Helper()
-	res, err := http.Get(s.url)
+	req, err := http.NewRequest(http.MethodGet, s.url, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Accept", string(format))
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		b, _ := io.ReadAll(res.Body)
-		s.t.Fatalf("%s: %s", res.Status, b)
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: %s, %v", res.Status, b, err)
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil {
-		s.t.Fatal(err)
+	return b
+}
+
+// textFormat is what Prometheus reads without native histograms.
+var textFormat = expfmt.NewFormat(expfmt.TypeTextPlain)
+
+// scrape has Prometheus' own parser read what is scraped.
+func (s *scraper) scrape() map[string]*dto.MetricFamily {
+	s.t.Helper()
+	return s.scrapeAs(textFormat)
+}
+
+func (s *scraper) scrapeAs(format expfmt.Format) map[string]*dto.MetricFamily {
+	s.t.Helper()
+	decoder := expfmt.NewDecoder(bytes.NewReader(s.get(format)), format)
+	families := map[string]*dto.MetricFamily{}
+	for {
+		family := new(dto.MetricFamily)
+		switch err := decoder.Decode(family); err {
+		case nil:
+			families[family.GetName()] = family
+		case io.EOF:
+			return families
+		default:
+			s.t.Fatal(err)
+		}
 	}
-	return families
 }
 
 // values returns the metrics of a family by their labels, as "a=b c=d". Of a histogram
