@@ -30,5 +30,10 @@
 // exchanges is there from then on. With a peer that only has connections by
 // tp.Peer.ServeConn, it is there after the first exchange.
 //
-// The file grafana.json beside this package is a dashboard for Grafana.
+// With Config.NativeFactor the histogram is a native one too. A server that takes
+// native histograms drops the buckets then, unless its scrape_config has
+// always_scrape_classic_histograms.
+//
+// The file grafana.json beside this package is a dashboard for Grafana. It asks for the
+// buckets.
 package prometheus

@@ -26,6 +26,11 @@ type Config struct {
 	// Buckets are the upper bounds of the histogram in seconds, increasing. Default:
 	// 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30.
 	Buckets []float64
+	// NativeFactor, if it is more than 1, makes the histogram a native one too, for
+	// servers that take those: its buckets grow by at most this factor, such as 1.1.
+	// A series has 160 of them at most: when it needs more, they become wider.
+	// Default: 0, only Buckets.
+	NativeFactor float64
 	// MaxRoutes is how many paths that this side calls are told apart. Default: 1000.
 	MaxRoutes int
 	// MaxCodes is how many codes of errors are told apart, besides those of package tp,
@@ -39,6 +44,9 @@ const (
 	defaultNamespace = "tp"
 	defaultMaxRoutes = 1000
 	defaultMaxCodes  = 100
+	// maxNative bounds the native buckets of a series: without it, how much memory
+	// one takes would be for other sides to choose, by how long they let calls take.
+	maxNative = 160
 )
 
 // Values of labels.
@@ -84,7 +92,8 @@ type series struct {
 
 // New returns a Plugin, for tp.NewPeer, and registers its metrics. It copies cfg. A
 // second Plugin with the same names and labels is an error, and so are buckets that
-// do not increase and labels that the metrics cannot have.
+// do not increase, a factor that is not more than 1, and labels that the metrics cannot
+// have.
 func New(cfg Config) (*Plugin, error) {
 	if cfg.Registerer == nil {
 		cfg.Registerer = prom.DefaultRegisterer
@@ -99,6 +108,9 @@ func New(cfg Config) (*Plugin, error) {
 		if !(cfg.Buckets[i] < cfg.Buckets[i+1]) { // NaN is not
 			return nil, fmt.Errorf("prometheus: Config.Buckets = %v: they must increase", cfg.Buckets)
 		}
+	}
+	if cfg.NativeFactor != 0 && !(cfg.NativeFactor > 1) {
+		return nil, fmt.Errorf("prometheus: Config.NativeFactor = %v: it must be more than 1, or 0 for no native histogram", cfg.NativeFactor)
 	}
 	if _, ok := cfg.ConstLabels["le"]; ok { // the client panics, and not before the first exchange
 		return nil, fmt.Errorf("prometheus: Config.ConstLabels = %v: \"le\" is the label of buckets", cfg.ConstLabels)
@@ -120,6 +132,7 @@ func New(cfg Config) (*Plugin, error) {
 		durations: prom.NewHistogramVec(prom.HistogramOpts{
 			Namespace: cfg.Namespace, Name: "exchange_duration_seconds", ConstLabels: cfg.ConstLabels,
 			Help: "How long pulls and pushes took.", Buckets: cfg.Buckets,
+			NativeHistogramBucketFactor: cfg.NativeFactor, NativeHistogramMaxBucketNumber: maxNative,
 		}, labels),
 		stats:  newStatsCollector(cfg.Namespace, cfg.ConstLabels),
 		routes: make(map[string]bool),
