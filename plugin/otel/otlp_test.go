@@ -101,7 +101,7 @@ func TestOTLP(t *testing.T) {
 	t.Run("peers", func(t *testing.T) { // they are closed at its end
 		server := quiet(t, tp.PeerConfig{}, plugin())
 		tp.RegPull(server.PullRouter, "greet", func(_ tp.PullCtx, name *string) (string, *tp.Rerror) {
-			return "", tp.NewRerror(1234, "not today", *name)
+			return "", tp.NewRerror(1234, "not today, \xff", *name)
 		})
 		sess, _ := tptest.Pair(t, quiet(t, tp.PeerConfig{}, plugin()), server)
 		sess.Pull("/greet", "Ann", nil)
@@ -130,7 +130,7 @@ func TestOTLP(t *testing.T) {
 		if attrs["rpc.system.name"] != "teleport" || attrs["rpc.method"] != "/greet" || attrs["rpc.response.status_code"] != "1234" {
 			t.Errorf("%v has %v", s.GetKind(), attrs)
 		}
-		if s.GetStatus().GetCode() != spanpb.Status_STATUS_CODE_ERROR || s.GetStatus().GetMessage() != "not today" {
+		if s.GetStatus().GetCode() != spanpb.Status_STATUS_CODE_ERROR || s.GetStatus().GetMessage() != "not today, \uFFFD" {
 			t.Errorf("%v has status %v", s.GetKind(), s.GetStatus())
 		}
 	}

@@ -221,7 +221,7 @@ func (p *Plugin) PostExchange(c tp.ExchangeCtx) *tp.Rerror {
 	code := codeOf(rerr)
 	s.SetAttributes(semconv.RPCResponseStatusCode(code), semconv.ErrorTypeKey.String(code))
 	if c.IsLaunched() || rerr.Code < 400 || rerr.Code > 499 {
-		s.SetStatus(codes.Error, rerr.Message)
+		s.SetStatus(codes.Error, text(rerr.Message))
 	}
 	return nil
 }
@@ -271,7 +271,7 @@ func identity(path string, kind trace.SpanKind) []attribute.KeyValue {
 
 // methodOf returns rpc.method, and rpc.method_original if that says more.
 func methodOf(c tp.ExchangeCtx) (method, original string) {
-	path := strings.ToValidUTF8(c.Path(), "\uFFFD")
+	path := text(c.Path())
 	h := c.Handler()
 	switch {
 	case c.IsLaunched():
@@ -297,8 +297,12 @@ func codeOf(rerr *tp.Rerror) string { return strconv.Itoa(int(rerr.Code)) }
 // pathOf returns the path of a URI, for a span's first name: PostExchange knows it.
 func pathOf(uri string) string {
 	path, _, _ := strings.Cut(uri, "?")
-	return strings.ToValidUTF8(path, "\uFFFD")
+	return text(path)
 }
+
+// text returns what may be a stranger's as UTF-8: with one string that is not, an
+// exporter of OTLP loses all spans that it has gathered.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // addresses tell who calls and who is called.
 func addresses(sess tp.Session, kind trace.SpanKind) []attribute.KeyValue {
