@@ -2,6 +2,8 @@ package otel
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"github.com/henrylee2cn/teleport/utils"
 	"go.opentelemetry.io/otel/propagation"
@@ -28,6 +30,15 @@ func (c metaCarrier) Get(key string) (value string) {
 
 // Set sets the value of a key.
 func (c metaCarrier) Set(key, value string) { c.meta.Set(key, value) }
+
+// remove removes keys, whatever their case.
+func (c metaCarrier) remove(keys ...string) {
+	for _, there := range c.Keys() {
+		if slices.ContainsFunc(keys, func(key string) bool { return strings.EqualFold(key, there) }) {
+			c.meta.Del(there)
+		}
+	}
+}
 
 // Keys returns all keys.
 func (c metaCarrier) Keys() (keys []string) {

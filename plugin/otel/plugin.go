@@ -38,6 +38,7 @@ type Config struct {
 	// Filter says which paths have spans, in both directions; the others pass the
 	// context on as it is. A broadcast has a span for each session. Metrics are made
 	// of all. It is called by many goroutines, and must not block. Default: all have.
+	// With Public, what is handled of the others belongs to no trace.
 	Filter func(path string) bool
 }
 
@@ -164,7 +165,11 @@ func (p *Plugin) launch(c tp.WriteCtx, kind trace.SpanKind) {
 		ctx = p.begin(ctx, out, path, c.Session(), kind)
 		c.SetContext(ctx)
 	}
-	p.cfg.Propagator.Inject(ctx, metaCarrier{out.Meta()})
+	carrier := metaCarrier{out.Meta()}
+	if trace.SpanContextFromContext(ctx).IsValid() { // what is passed on may bring that of another trace
+		carrier.remove("traceparent", "tracestate")
+	}
+	p.cfg.Propagator.Inject(ctx, carrier)
 }
 
 // arrive begins the span of what this side handles, from the meta data.
@@ -174,12 +179,16 @@ func (p *Plugin) arrive(c tp.ReadCtx, kind trace.SpanKind) {
 		ctx = p.cfg.Propagator.Extract(ctx, metaCarrier{in.Meta()})
 	}
 	path := pathOf(in.Uri())
+	remote := trace.SpanContextFromContext(ctx)
 	if !p.traces(path) {
+		if p.cfg.Public { // or theirs would go on with what the handler calls
+			ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+		}
 		c.SetContext(ctx)
 		return
 	}
 	var options []trace.SpanStartOption
-	if remote := trace.SpanContextFromContext(ctx); p.cfg.Public {
+	if p.cfg.Public {
 		options = append(options, trace.WithNewRoot())
 		if remote.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: remote}))

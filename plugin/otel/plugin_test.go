@@ -10,6 +10,7 @@ import (
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/plugin/otel"
+	"github.com/henrylee2cn/teleport/socket"
 	"github.com/henrylee2cn/teleport/tptest"
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
@@ -233,6 +234,58 @@ func TestPublic(t *testing.T) {
 	sess.Pull("/b", 1, nil)
 	if span := s.await(trace.SpanKindServer, "/b"); len(span.Links) != 0 {
 		t.Errorf("links to nothing: %v", span.Links)
+	}
+}
+
+// What a public peer calls for a stranger is not in the stranger's trace, also where
+// the path has no span.
+func TestPublicWithFilter(t *testing.T) {
+	s := newTraces(t)
+	server := quiet(t, tp.PeerConfig{}, s.plugin(otel.Config{Public: true, Filter: func(path string) bool { return path != "/quiet" }}))
+	backend := quiet(t, tp.PeerConfig{})
+	got := make(chan string, 1)
+	tp.RegPull(backend.PullRouter, "a", func(ctx tp.PullCtx, _ *int) (int, *tp.Rerror) {
+		got <- string(ctx.GetMeta("traceparent"))
+		return 1, nil
+	})
+	toBackend, _ := tptest.Pair(t, server, backend)
+	tp.RegPull(server.PullRouter, "quiet", func(ctx tp.PullCtx, _ *int) (int, *tp.Rerror) {
+		return tp.Pull[int](toBackend, "/a", 1, tp.WithContext(ctx.Context()))
+	})
+	sess, _ := tptest.Pair(t, quiet(t, tp.PeerConfig{}), server)
+	const theirs = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	if rerr := sess.Pull("/quiet", 1, nil, tp.WithAddMeta("traceparent", theirs)).Rerror(); rerr != nil {
+		t.Fatal(rerr)
+	}
+	if sent := <-got; sent == "" || strings.Contains(sent, theirs[3:35]) {
+		t.Errorf("the backend was sent %q", sent)
+	}
+	if span := s.await(trace.SpanKindClient, "/a"); span.Parent.IsValid() {
+		t.Errorf("the span has the parent %v", span.Parent)
+	}
+}
+
+// Meta data that is passed on, as by a proxy, brings nothing of another trace.
+func TestStaleTrace(t *testing.T) {
+	s := newTraces(t)
+	server := quiet(t, tp.PeerConfig{})
+	tp.RegPull(server.PullRouter, "a", func(ctx tp.PullCtx, _ *int) (string, *tp.Rerror) {
+		var got []string
+		ctx.(interface{ Input() *socket.Packet }).Input().Meta().VisitAll(func(key, value []byte) { got = append(got, string(key)+"="+string(value)) })
+		return strings.Join(got, " "), nil
+	})
+	sess, _ := tptest.Pair(t, quiet(t, tp.PeerConfig{}, s.plugin(otel.Config{})), server)
+	const theirs = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for _, keys := range [][2]string{{"traceparent", "tracestate"}, {"Traceparent", "Tracestate"}} { // of HTTP
+		s.exporter.Reset()
+		got, rerr := tp.Pull[string](sess, "/a", 1, tp.WithAddMeta(keys[0], theirs), tp.WithAddMeta(keys[1], "vendor=1"))
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		sc := s.await(trace.SpanKindClient, "/a").SpanContext
+		if want := "traceparent=00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"; got != want {
+			t.Errorf("%s: the server saw %q, want %q", keys, got, want)
+		}
 	}
 }
 
