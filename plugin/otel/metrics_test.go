@@ -92,6 +92,11 @@ func TestMetrics(t *testing.T) {
 	sess.Pull("/nowhere/1", 1, nil)
 	close(release)
 	<-done
+	for end := time.Now().Add(patience); server.Stats().Handlers > 0; time.Sleep(time.Millisecond) { // its reply comes before its end
+		if time.Now().After(end) {
+			t.Fatal("the handler does not end")
+		}
+	}
 	sess.Pull("/nowhere/2", 1, nil)
 	if rerr := sess.Push("/note", 1); rerr != nil {
 		t.Fatal(rerr)
