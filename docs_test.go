@@ -3,6 +3,7 @@ package tp_test
 import (
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -235,4 +236,40 @@ func TestDocsNameEachHookAndDependency(t *testing.T) {
 			t.Errorf("doc/dependencies.md does not name %s", name)
 		}
 	}
+	for file, modules := range required(t) {
+		for _, name := range modules {
+			named := strings.Contains(deps, "`"+name+"`")
+			for of := path.Dir(name); !named && of != "."; of = path.Dir(of) { // such as .../otel/metric, where .../otel is
+				named = strings.Contains(deps, "`"+of+"`")
+			}
+			if !named {
+				t.Errorf("doc/dependencies.md does not name %s, which %s requires", name, file)
+			}
+		}
+	}
+}
+
+// required returns the modules that each go.mod requires by itself, those of tools and of
+// testdata aside.
+func required(t *testing.T) map[string][]string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^(?:require )?\s*([a-z0-9.-]+\.[a-z]+/\S+) v\S+$`) // without "// indirect"
+	all := make(map[string][]string)
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || file == "tools" || file != "." && strings.HasPrefix(d.Name(), ".")):
+			return filepath.SkipDir
+		case d.Name() == "go.mod":
+			for _, m := range line.FindAllStringSubmatch(readDoc(t, file), -1) {
+				all[file] = append(all[file], m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || len(all) < 8 {
+		t.Fatalf("%d go.mod files require modules, %v", len(all), err)
+	}
+	return all
 }
