@@ -22,8 +22,10 @@
 // "teleport", rpc.method the path, rpc.response.status_code and error.type the code of
 // an error. Of what is handled, rpc.method is the path of the handler, with "/*" at
 // the end for one of unknown paths, and "_OTHER" where there is none, so that strangers
-// cannot make up values; rpc.method_original of the span is the path then. Beside them
-// teleport.kind is "pull" or "push".
+// cannot make up values; rpc.method_original of the span is the path then. Of what is
+// called it is the path: behind a proxy strangers choose it, and what bounds the metrics
+// is the limit of the SDK, 2,000 sets of attributes. Beside them teleport.kind is "pull"
+// or "push".
 //
 // The status of a span is an error if the exchange failed; on the side that handles it
 // not for codes from 400 to 499, which say that the caller did something wrong.
