@@ -10,7 +10,9 @@ package tp
 // Hooks are called by many goroutines at once.
 //
 // A hook that returns a Rerror vetoes, and the hooks after it do not run. A
-// hook that panics vetoes with 500; the stack is logged.
+// hook that panics vetoes with 500; the stack is logged. Of PreShutdown, PostExchange
+// and PostDisconnect, which tell of what is over anyway, those of all plugins run, and
+// the first veto counts.
 type Plugin interface {
 	// Name returns the plugin's name.
 	Name() string

@@ -253,3 +253,14 @@ func runHooks[H Plugin, C any](c *pluginChain, list []H, ctx C, name string, hoo
 	}
 	return nil
 }
+
+// tellHooks is runHooks for what is over anyway: it calls the hook of each plugin,
+// whatever became of those before it, and returns the first veto.
+func tellHooks[H Plugin, C any](c *pluginChain, list []H, ctx C, name string, hook func(H, C) *Rerror) (first *Rerror) {
+	for i := range list {
+		if rerr := runHooks(c, list[i:i+1], ctx, name, hook); first == nil {
+			first = rerr
+		}
+	}
+	return first
+}

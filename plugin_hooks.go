@@ -14,7 +14,7 @@ func (c *pluginChain) PostListen(ctx PeerCtx) *Rerror {
 
 // PreShutdown runs the PreShutdown hooks.
 func (c *pluginChain) PreShutdown(ctx PeerCtx) *Rerror {
-	return runHooks(c, c.sorted.Load().preShutdown, ctx, "PreShutdown", PreShutdownPlugin.PreShutdown)
+	return tellHooks(c, c.sorted.Load().preShutdown, ctx, "PreShutdown", PreShutdownPlugin.PreShutdown)
 }
 
 // PostDial runs the PostDial hooks.
@@ -109,10 +109,10 @@ func (c *pluginChain) PostReadReplyBody(ctx ReadCtx) *Rerror {
 
 // PostExchange runs the PostExchange hooks.
 func (c *pluginChain) PostExchange(ctx ExchangeCtx) *Rerror {
-	return runHooks(c, c.sorted.Load().postExchange, ctx, "PostExchange", PostExchangePlugin.PostExchange)
+	return tellHooks(c, c.sorted.Load().postExchange, ctx, "PostExchange", PostExchangePlugin.PostExchange)
 }
 
 // PostDisconnect runs the PostDisconnect hooks.
 func (c *pluginChain) PostDisconnect(ctx PostSession) *Rerror {
-	return runHooks(c, c.sorted.Load().postDisconnect, ctx, "PostDisconnect", PostDisconnectPlugin.PostDisconnect)
+	return tellHooks(c, c.sorted.Load().postDisconnect, ctx, "PostDisconnect", PostDisconnectPlugin.PostDisconnect)
 }

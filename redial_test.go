@@ -638,6 +638,7 @@ func TestPostDialOfARedial(t *testing.T) {
 	sess := dial(t, cli, at.addr())
 	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
 	crash(t, srv)
+	eventually(t, "the loss is seen", func() bool { return !sess.Health() }) // or the pull may be lost with it
 	at.open(nil, authorize())
 	noRerror(t, sess.Pull("/echo", nil, nil).Rerror())
 	if n := refused.Load(); n != 3 {
