@@ -110,7 +110,7 @@ func parseFlags() (f flags, err error) {
 	}
 	if f.gate {
 		f.scenarios, f.stacks = gate.Scenarios, gate.Stacks
-		f.rounds, f.seconds = 5, 0.4
+		f.rounds, f.seconds = 8, 0.4
 	}
 	return f, nil
 }
