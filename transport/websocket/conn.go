@@ -225,7 +225,7 @@ func (c *conn) Close() error {
 	}
 	c.mu.Unlock()
 	// First what is below: then nothing in ws waits any more.
-	err := c.below.Close()
+	err := c.below.Conn.Close()
 	_ = c.ws.CloseNow()
 	c.pings.Wait()
 	if errors.Is(err, net.ErrClosed) { // the close handshake has done it
@@ -237,6 +237,7 @@ func (c *conn) Close() error {
 // refuse closes the WebSocket, and lets the other side know why. It is the reader's.
 func (c *conn) refuse(code websocket.StatusCode, reason string) {
 	c.below.overhead.lenient = true // what comes until the other side has heard it is thrown away
+	c.below.refused.Store(true)
 	_ = c.below.SetDeadline(time.Now().Add(farewell))
 	_ = c.ws.Close(code, reason)
 }
@@ -244,7 +245,7 @@ func (c *conn) refuse(code websocket.StatusCode, reason string) {
 // fail ends the conn with an error that Read and Write return.
 func (c *conn) fail(err error) {
 	c.cause.CompareAndSwap(nil, &err)
-	_ = c.below.Close()
+	_ = c.below.Conn.Close()
 }
 
 // ping is run by the timer.

@@ -2,8 +2,10 @@ package websocket
 
 import (
 	"crypto/rand"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
 )
@@ -15,6 +17,7 @@ import (
 type stream struct {
 	net.Conn
 	overhead overhead
+	refused  atomic.Bool // the other side is being told why
 
 	mu    sync.Mutex // protects following, and each Write
 	ended bool
@@ -39,6 +42,16 @@ func (s *stream) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return s.Conn.Write(b)
+}
+
+// Close is what coder/websocket calls. After a close frame that says why the other side is
+// refused, it takes what still comes, within the deadline, and drops it: what is unread
+// when a conn is closed makes the kernel reset it, and the frame would be lost.
+func (s *stream) Close() error {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok && s.refused.Swap(false) && half.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, s.Conn)
+	}
+	return s.Conn.Close()
 }
 
 // end writes a close frame with status 1000. The caller sees to it that no data frame
