@@ -276,57 +276,75 @@ func TestBackendFuncFails(t *testing.T) {
 	}
 }
 
-func TestDeadlineAndCancel(t *testing.T) {
-	w := newWorld(t, proxy.Config{})
-	began, ended := make(chan bool, 1), make(chan struct{}, 1)
-	tp.RegPull(w.backend.PullRouter, "wait", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
-		deadline, bounded := ctx.Context().Deadline()
-		began <- bounded && time.Until(deadline) < time.Hour
+// waiter has a handler that waits until its context ends.
+type waiter struct {
+	began chan time.Duration // until its deadline; 0 if there is none
+	ended chan struct{}
+}
+
+// serveWait registers the handler as "/wait".
+func serveWait(p *tp.Peer) waiter {
+	w := waiter{make(chan time.Duration, 1), make(chan struct{}, 1)}
+	tp.RegPull(p.PullRouter, "wait", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
+		var left time.Duration
+		if deadline, bounded := ctx.Context().Deadline(); bounded {
+			left = max(time.Until(deadline), 1)
+		}
+		w.began <- left
 		<-ctx.Context().Done()
-		ended <- struct{}{}
+		w.ended <- struct{}{}
 		return nil, nil
 	})
-	sess := dial(t, newPeer(t, tp.PeerConfig{CloseTimeout: 100 * time.Millisecond}), w.addr)
-	sess.Pull("/nowhere", nil, nil) // now both connections know that the other side understands CANCEL
+	return w
+}
+
+// wantEnds checks that the handler, pulled over sess, ends when its caller gives up, and by
+// the caller's deadline.
+func (w waiter) wantEnds(t *testing.T, sess tp.Session, setting ...socket.PacketSetting) {
+	t.Helper()
 	done := make(chan *tp.PullCmd, 1)
+	pull := func(ctx context.Context) {
+		sess.GoPull("/wait", nil, nil, done, append(slices.Clip(setting), socket.WithContext(ctx))...)
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
-	sess.GoPull("/wait", nil, nil, done, socket.WithContext(ctx))
-	if receive(t, began) {
+	pull(ctx)
+	if receive(t, w.began) != 0 {
 		t.Error("there is a deadline that nobody set")
 	}
 	cancel()
-	receive(t, ended)
+	receive(t, w.ended)
 	wantRerror(t, receive(t, done).Rerror(), tp.CodeCanceled, "", true)
 
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	sess.GoPull("/wait", nil, nil, done, socket.WithContext(ctx))
-	if !receive(t, began) {
+	pull(ctx)
+	if left := receive(t, w.began); left == 0 || left >= time.Hour {
 		t.Error("the deadline did not arrive")
 	}
-	receive(t, ended)
+	receive(t, w.ended)
 	wantRerror(t, receive(t, done).Rerror(), tp.CodeTimeout, "", true)
+}
 
-	sess.GoPull("/wait", nil, nil, done)
-	receive(t, began)
+func TestDeadlineAndCancel(t *testing.T) {
+	w := newWorld(t, proxy.Config{})
+	wait := serveWait(w.backend)
+	sess := dial(t, newPeer(t, tp.PeerConfig{CloseTimeout: 100 * time.Millisecond}), w.addr)
+	sess.Pull("/nowhere", nil, nil) // now both connections know that the other side understands CANCEL
+	wait.wantEnds(t, sess)
+
+	sess.GoPull("/wait", nil, nil, make(chan *tp.PullCmd, 1))
+	receive(t, wait.began)
 	_ = sess.Peer().Close() // cuts its pull off, and with it that to the backend
-	receive(t, ended)
+	receive(t, wait.ended)
 }
 
 // What a backend pulls from a client ends with the backend's deadline, and when it gives up.
 func TestDeadlineAndCancelToClient(t *testing.T) {
 	w := newWorld(t, proxy.Config{})
 	askBack(w.backend)
-	began, ended := make(chan bool, 1), make(chan struct{}, 1)
 	peer, _ := namedPeer(t, "ann")
-	tp.RegPull(peer.PullRouter, "wait", func(ctx tp.PullCtx, _ *[]byte) ([]byte, *tp.Rerror) {
-		_, bounded := ctx.Context().Deadline()
-		began <- bounded
-		<-ctx.Context().Done()
-		ended <- struct{}{}
-		return nil, nil
-	})
+	wait := serveWait(peer)
 	token, rerr := tp.Pull[string](dial(t, peer, w.addr), "/token", nil)
 	if rerr != nil {
 		t.Fatal(rerr)
@@ -337,25 +355,7 @@ func TestDeadlineAndCancelToClient(t *testing.T) {
 	if rerr := toProxy.Pull("/name", "x", nil, toClient).Rerror(); rerr != nil { // now all know who understands CANCEL
 		t.Fatal(rerr)
 	}
-	done := make(chan *tp.PullCmd, 1)
-
-	ctx, cancel := context.WithCancel(t.Context())
-	toProxy.GoPull("/wait", nil, nil, done, toClient, socket.WithContext(ctx))
-	if receive(t, began) {
-		t.Error("there is a deadline that nobody set")
-	}
-	cancel()
-	receive(t, ended)
-	wantRerror(t, receive(t, done).Rerror(), tp.CodeCanceled, "", true)
-
-	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	toProxy.GoPull("/wait", nil, nil, done, toClient, socket.WithContext(ctx))
-	if !receive(t, began) {
-		t.Error("the deadline did not arrive")
-	}
-	receive(t, ended)
-	wantRerror(t, receive(t, done).Rerror(), tp.CodeTimeout, "", true)
+	wait.wantEnds(t, toProxy, toClient)
 }
 
 // A Backend that panics costs the pull or push, and nothing else.
