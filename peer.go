@@ -35,7 +35,7 @@ type Peer struct {
 	plugins     *pluginChain
 	tlsFiles    *tlsFiles    // nil without any
 	spawn       func(func()) // runs a function of the library on a worker
-	cmds        sync.Pool    // of *PullCmd: see takeCmd
+	cmds        sync.Pool    // of *hiddenPull: see takeCmd
 	readies     sync.Pool    // of chan struct{}: see takeReady
 	hub         sessionHub
 	keeper      *keeper

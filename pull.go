@@ -168,18 +168,23 @@ func (p *Peer) takeReady() chan struct{} {
 	return make(chan struct{}, 1)
 }
 
-// takeCmd returns a PullCmd for a hidden pull, with a channel of its own. It is
-// to be given back.
-func (p *Peer) takeCmd() *PullCmd {
-	if cmd, ok := p.cmds.Get().(*PullCmd); ok {
+// hiddenPull is the PullCmd of a hidden pull, with a channel of its own.
+type hiddenPull struct {
+	PullCmd
+	bytes []byte // the reply, if that is what the caller wants
+}
+
+// takeCmd returns a hiddenPull. It is to be given back.
+func (p *Peer) takeCmd() *hiddenPull {
+	if cmd, ok := p.cmds.Get().(*hiddenPull); ok {
 		return cmd
 	}
-	return &PullCmd{unseen: true, ready: make(chan struct{}, 1)}
+	return &hiddenPull{PullCmd: PullCmd{unseen: true, ready: make(chan struct{}, 1)}}
 }
 
 // giveCmd takes it back when it is finished.
-func (p *Peer) giveCmd(cmd *PullCmd) {
-	*cmd = PullCmd{unseen: true, ready: cmd.ready}
+func (p *Peer) giveCmd(cmd *hiddenPull) {
+	*cmd = hiddenPull{PullCmd: PullCmd{unseen: true, ready: cmd.ready}}
 	p.cmds.Put(cmd)
 }
 

@@ -16,11 +16,17 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 	if c.handler != nil {
 		plugins = c.handler.plugins
 	}
-	out := c.output
-	hidden := out == nil && c.hidesReply(plugins)
-	if hidden {
+	hidden, ok := body.(*hiddenReply)
+	if !ok && c.hidesReply(plugins) {
+		hidden = hiddenReplies.Get().(*hiddenReply)
+	}
+	var out *socket.Packet
+	if hidden != nil {
 		plugins = noPlugins // one that was added meanwhile comes too late
-		out = replies.Get().(*socket.Packet)
+		out = &hidden.packet
+		if ok {
+			body = &hidden.bytes
+		}
 	} else {
 		out = c.Output()
 	}
@@ -55,21 +61,38 @@ func (c *handlerCtx) reply(body interface{}, rerr *Rerror) {
 		c.link.peer.log().Debugf("session %s: the reply to %q was not sent: %v", c.link.sess.Id(), clipURI(c.uri), err)
 	}
 	c.logExchange(rerr, out)
-	if !hidden {
+	if hidden == nil {
 		c.tellOver(rerr, out)
-	} else {
-		out.Reset()
-		replies.Put(out)
+		return
 	}
+	out.Reset()
+	hidden.bytes = nil
+	hiddenReplies.Put(hidden)
 }
 
-// replies are packets of replies that nobody but the library sees.
-var replies = sync.Pool{New: func() any { return new(socket.Packet) }}
+// hiddenReply is a reply that nobody but the library sees.
+type hiddenReply struct {
+	packet socket.Packet
+	bytes  []byte // the body, if it came as bytesBody
+}
 
-// hidesReply reports whether nobody will see the packet of a reply that nobody
-// has asked for yet: no hook, no log, and no Proto but ours.
+var hiddenReplies = sync.Pool{New: func() any { return new(hiddenReply) }}
+
+// hidesReply reports whether nobody has asked for the packet of the reply, and
+// nobody will see it: no hook, no log, and no Proto but ours.
 func (c *handlerCtx) hidesReply(plugins *pluginChain) bool {
-	return !plugins.seesReplies() && !c.link.peer.observes && c.link.conn.TakesFrame()
+	return c.output == nil && !plugins.seesReplies() && !c.link.peer.observes && c.link.conn.TakesFrame()
+}
+
+// bytesBody returns what reply takes for a body that is b. Where nobody will see it,
+// that is no new interface.
+func (c *handlerCtx) bytesBody(b []byte) interface{} {
+	if !c.hidesReply(c.handler.plugins) {
+		return b
+	}
+	hidden := hiddenReplies.Get().(*hiddenReply)
+	hidden.bytes = b
+	return hidden
 }
 
 // sendFailure answers with why the reply could not be packed.

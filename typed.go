@@ -21,10 +21,17 @@ func RegPull[A, R any](r *Router, name string, fn func(ctx PullCtx, args *A) (R,
 	if fn == nil {
 		panic("tp: RegPull: the function of " + r.join(name) + " is nil: pass a func(ctx tp.PullCtx, args *A) (R, *tp.Rerror)")
 	}
-	regTyped[A](r, name, reflect.TypeFor[R](), plugin, func(c *handlerCtx, args *A) (interface{}, *Rerror) {
+	call := func(c *handlerCtx, args *A) (interface{}, *Rerror) {
 		reply, rerr := fn(c, args)
 		return reply, rerr
-	})
+	}
+	if fn, ok := interface{}(fn).(func(PullCtx, *A) ([]byte, *Rerror)); ok {
+		call = func(c *handlerCtx, args *A) (interface{}, *Rerror) {
+			reply, rerr := fn(c, args)
+			return c.bytesBody(reply), rerr
+		}
+	}
+	regTyped[A](r, name, reflect.TypeFor[R](), plugin, call)
 }
 
 // RegPush registers a function of pushes as name, below the router's path: see
@@ -86,10 +93,16 @@ func Pull[R any](sess Puller, uri string, args interface{}, setting ...socket.Pa
 		call.pull(s, uri, args, &call.reply, setting)
 		return call.reply, call.rerr
 	}
-	var reply R
 	cmd := s.peer.takeCmd()
-	cmd.pull(s, uri, args, &reply, setting)
+	if _, ok := interface{}((*R)(nil)).(*[]byte); ok { // no codec sees it, so it need not be new
+		cmd.pull(s, uri, args, &cmd.bytes, setting)
+		reply, rerr := cmd.bytes, cmd.rerr
+		s.peer.giveCmd(cmd)
+		return interface{}(reply).(R), rerr
+	}
+	reply := new(R)
+	cmd.pull(s, uri, args, reply, setting)
 	rerr := cmd.rerr
 	s.peer.giveCmd(cmd)
-	return reply, rerr
+	return *reply, rerr
 }
