@@ -6,7 +6,6 @@ require (
 	github.com/coder/websocket v1.8.15
 	github.com/go-playground/form/v4 v4.2.1
 	github.com/goccy/go-json v0.12.0
-	github.com/golang/protobuf v1.5.4
 	github.com/henrylee2cn/goutil v0.0.0-20210127050712-89660552f6f8
 	github.com/json-iterator/go v1.1.12
 	github.com/klauspost/compress v1.20.3

@@ -53,7 +53,6 @@ var layers = map[string][]string{
 // dependencies are the modules that a program which imports the root package
 // is linked with. doc/dependencies.md gives the reason of each.
 var dependencies = []string{
-	"github.com/golang/protobuf",
 	"github.com/henrylee2cn/ameda",
 	"github.com/henrylee2cn/goutil",
 	"github.com/json-iterator/go",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -135,10 +136,19 @@ func (c *PullCmd) again() bool {
 	return true
 }
 
+// await waits until the pull is finished, or its context ends.
+//
+// The collector halves each stack of which little is in use: with this much of it, none
+// of 8 KiB, which a codec may need. It would be doubled by the next call, and each time
+// be copied, frame by frame (doc/adr/0023).
+//
+//go:noinline
 func (c *PullCmd) await(ctx context.Context) {
+	var room [512]byte
 	done := ctx.Done()
 	if done == nil {
 		<-c.ready
+		runtime.KeepAlive(&room)
 		return
 	}
 	select {
@@ -148,6 +158,7 @@ func (c *PullCmd) await(ctx context.Context) {
 			<-c.ready // it is being finished at this moment
 		}
 	}
+	runtime.KeepAlive(&room)
 }
 
 // hidesPull reports whether nobody but the library sees the PullCmd of a pull
@@ -175,6 +186,8 @@ type hiddenPull struct {
 }
 
 // takeCmd returns a hiddenPull. It is to be given back.
+//
+//go:noinline
 func (p *Peer) takeCmd() *hiddenPull {
 	if cmd, ok := p.cmds.Get().(*hiddenPull); ok {
 		return cmd
@@ -183,6 +196,8 @@ func (p *Peer) takeCmd() *hiddenPull {
 }
 
 // giveCmd takes it back when it is finished.
+//
+//go:noinline
 func (p *Peer) giveCmd(cmd *hiddenPull) {
 	*cmd = hiddenPull{PullCmd: PullCmd{unseen: true, ready: cmd.ready}}
 	p.cmds.Put(cmd)
@@ -268,21 +283,16 @@ func (c *PullCmd) boundBy(ctx context.Context) {
 
 // launch sends the pull. False means that it has failed already, and that
 // nobody else finishes it.
-func (c *PullCmd) launch() (launched bool) {
-	if c.output.Uri() == "" {
-		c.rerr = notSent(CodeBadPacket, "the URI of the pull is empty")
+//
+// It is in parts, so that little lies on the stack where a codec runs (doc/adr/0023).
+func (c *PullCmd) launch() (launched bool) { return c.enter() && c.transmit() }
+
+// enter makes the pull one of the pending, unless it fails before.
+func (c *PullCmd) enter() bool {
+	if c.rerr = c.mislaunched(); c.rerr != nil {
 		return false
 	}
-	if v := reflect.ValueOf(c.reply); v.IsValid() && (v.Kind() != reflect.Pointer || v.IsNil()) {
-		c.rerr = notSent(CodeBadPacket, "the reply is "+describe(c.reply)+": pass a pointer to decode into, or nil if it is not wanted")
-		return false
-	}
-	ctx := c.output.Context()
-	if err := ctx.Err(); err != nil {
-		c.rerr = writeRerror(err)
-		return false
-	}
-	c.link, c.rerr = c.sess.awaitLive(ctx)
+	c.link, c.rerr = c.sess.awaitLive(c.output.Context())
 	if c.rerr != nil {
 		return false
 	}
@@ -301,27 +311,57 @@ func (c *PullCmd) launch() (launched bool) {
 	}
 	// From here on c.rerr belongs to whoever removes c from there.
 	l.wakeReader()
+	return true
+}
+
+// mislaunched returns why the pull cannot be sent as it is, or nil.
+func (c *PullCmd) mislaunched() *Rerror {
+	if c.output.Uri() == "" {
+		return notSent(CodeBadPacket, "the URI of the pull is empty")
+	}
+	if v := reflect.ValueOf(c.reply); v.IsValid() && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		return notSent(CodeBadPacket, "the reply is "+describe(c.reply)+": pass a pointer to decode into, or nil if it is not wanted")
+	}
+	if err := c.output.Context().Err(); err != nil {
+		return writeRerror(err)
+	}
+	return nil
+}
+
+// transmit is launch of a pull that is among the pending.
+func (c *PullCmd) transmit() (launched bool) {
 	returned := false
 	defer func() {
 		if !returned { // the codec of the args or a hook ended the goroutine
 			c.withdraw()
 		}
 	}()
-	err := l.send(&c.output)
-	returned = err != nil
+	err := c.link.send(&c.output)
 	if err != nil {
-		if l.pending.remove(c.seq) != c {
-			return true // the link has failed too, and finishes it
-		}
-		l.settle()
-		c.rerr, c.unlinked = writeRerror(err), isUnlinked(err)
-		return false
+		returned = true
+		return c.unsent(err)
 	}
+	c.tellWritten()
+	returned = true
+	return true
+}
+
+// unsent takes back a pull that could not be sent. True means that somebody else
+// finishes it.
+func (c *PullCmd) unsent(err error) bool {
+	if c.link.pending.remove(c.seq) != c {
+		return true // the link has failed too
+	}
+	c.link.settle()
+	c.rerr, c.unlinked = writeRerror(err), isUnlinked(err)
+	return false
+}
+
+// tellWritten runs the PostWritePull hooks.
+func (c *PullCmd) tellWritten() {
 	if rerr := c.plugins().PostWritePull(c); rerr != nil {
 		c.sess.peer.log().Warnf("session %s: PostWritePull of %q: %v", c.sess.Id(), c.output.Uri(), rerr)
 	}
-	returned = true
-	return true
 }
 
 // withdraw sees to it that nobody else has to do with a pull whose goroutine ends.
@@ -431,20 +471,20 @@ func (c *PullCmd) deliver() {
 
 // complete decodes the reply, in the goroutine that waits for it.
 func (c *PullCmd) complete() {
-	if c.more != nil && len(c.more.done) > 0 {
-		returned := false
-		defer func() {
-			rerr := c.rerr
-			if !returned {
-				rerr = hookGone("a hook or the codec of the reply")
-			}
-			c.tellDone(rerr)
-		}()
+	if c.more == nil || len(c.more.done) == 0 {
 		c.completeUntold()
-		returned = true
 		return
 	}
+	returned := false
+	defer func() {
+		rerr := c.rerr
+		if !returned {
+			rerr = hookGone("a hook or the codec of the reply")
+		}
+		c.tellDone(rerr)
+	}()
 	c.completeUntold()
+	returned = true
 }
 
 // completeUntold is complete without telling those of OnDone.
@@ -488,15 +528,23 @@ func (c *PullCmd) readReply() {
 		c.rerr = NewRerrorFromMeta(c.input.Meta())
 	}
 	if c.sess.peer.cfg.PrintBody {
-		c.needMore().printed.in = clip(c.input.HeldBody())
+		c.printInput()
 	}
 	c.input.SetBody(c.reply)
 	if err := c.input.DecodeBody(); err != nil && c.rerr == nil {
-		c.rerr = NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply: "+err.Error())
+		c.rerr = undecodable(err)
 	}
 	if veto := c.plugins().PostReadReplyBody(c); veto != nil {
 		c.rerr = veto
 	}
+}
+
+//go:noinline
+func (c *PullCmd) printInput() { c.needMore().printed.in = clip(c.input.HeldBody()) }
+
+//go:noinline
+func undecodable(err error) *Rerror {
+	return NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the reply: "+err.Error())
 }
 
 // OnDone has fn called once, with what Rerror returns, when the pull is over, whatever

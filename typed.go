@@ -80,29 +80,35 @@ type Puller interface {
 //	sum, rerr := tp.Pull[int](sess, "/add", [2]int{1, 2})
 func Pull[R any](sess Puller, uri string, args interface{}, setting ...socket.PacketSetting) (R, *Rerror) {
 	s, ok := sess.(*session)
+	if !ok || !s.hidesPull(setting) {
+		return pullShown[R](sess, uri, args, setting)
+	}
+	cmd := s.peer.takeCmd()
+	if _, ok := interface{}((*R)(nil)).(*[]byte); ok { // no codec sees it, so it need not be new
+		cmd.pull(s, uri, args, &cmd.bytes, nil)
+		reply, rerr := interface{}(cmd.bytes).(R), cmd.rerr
+		s.peer.giveCmd(cmd)
+		return reply, rerr
+	}
+	reply := new(R)
+	cmd.pull(s, uri, args, reply, nil)
+	rerr := cmd.rerr
+	s.peer.giveCmd(cmd)
+	return *reply, rerr
+}
+
+// pullShown is Pull where others may see its PullCmd.
+func pullShown[R any](sess Puller, uri string, args interface{}, setting []socket.PacketSetting) (R, *Rerror) {
+	s, ok := sess.(*session)
 	if !ok { // one of the user's own, such as one that wraps ours
 		var reply R
 		rerr := sess.Pull(uri, args, &reply, setting...).Rerror()
 		return reply, rerr
 	}
-	if !s.hidesPull(setting) {
-		call := new(struct { // one allocation for both
-			PullCmd
-			reply R
-		})
-		call.pull(s, uri, args, &call.reply, setting)
-		return call.reply, call.rerr
-	}
-	cmd := s.peer.takeCmd()
-	if _, ok := interface{}((*R)(nil)).(*[]byte); ok { // no codec sees it, so it need not be new
-		cmd.pull(s, uri, args, &cmd.bytes, setting)
-		reply, rerr := cmd.bytes, cmd.rerr
-		s.peer.giveCmd(cmd)
-		return interface{}(reply).(R), rerr
-	}
-	reply := new(R)
-	cmd.pull(s, uri, args, reply, setting)
-	rerr := cmd.rerr
-	s.peer.giveCmd(cmd)
-	return *reply, rerr
+	call := new(struct { // one allocation for both
+		PullCmd
+		reply R
+	})
+	call.pull(s, uri, args, &call.reply, setting)
+	return call.reply, call.rerr
 }

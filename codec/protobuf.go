@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"reflect"
 
-	//lint:ignore SA1019 it is the face of messages of its generation, which users of teleport v3 have
-	protov1 "github.com/golang/protobuf/proto"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -92,8 +91,8 @@ func ProtoMarshal(v interface{}) ([]byte, error) {
 		data, err = m.MarshalVT()
 	case proto.Message:
 		data, err = proto.Marshal(m)
-	case protov1.Message:
-		data, err = protov1.Marshal(m)
+	case protoadapt.MessageV1:
+		data, err = proto.Marshal(protoadapt.MessageV2Of(m))
 	default:
 		return nil, unknownMessage("marshal", v)
 	}
@@ -111,28 +110,19 @@ func ProtoMarshal(v interface{}) ([]byte, error) {
 // *struct{} and Empty drop data, whatever it is. It is an error for every
 // other type.
 func ProtoUnmarshal(data []byte, v interface{}) error {
-	switch m := v.(type) {
+	switch v.(type) {
 	case nil, struct{}, *struct{}, **struct{}:
 		return nil
-	case *emptypb.Empty:
-		if m == Empty {
-			return nil
-		}
 	}
 	if !isMessage(v) {
-		// Perhaps a pointer to a message: step down.
-		rv := reflect.ValueOf(v)
-		for rv.Kind() == reflect.Pointer && !rv.IsNil() {
-			rv = rv.Elem()
-			if rv.Kind() != reflect.Pointer || !isMessage(rv.Interface()) {
-				continue
-			}
-			if rv.IsNil() {
-				rv.Set(reflect.New(rv.Type().Elem()))
-			}
-			return ProtoUnmarshal(data, rv.Interface())
+		m := messageBelow(v)
+		if m == nil {
+			return unknownMessage("unmarshal into", v)
 		}
-		return unknownMessage("unmarshal into", v)
+		v = m
+	}
+	if m, ok := v.(*emptypb.Empty); ok && m == Empty {
+		return nil
 	}
 	if isNil(v) {
 		return fmt.Errorf("codec: protobuf: cannot unmarshal into a nil %T: pass a pointer to a message", v)
@@ -144,13 +134,31 @@ func ProtoUnmarshal(data []byte, v interface{}) error {
 		err = m.UnmarshalVT(data)
 	case proto.Message:
 		err = proto.Unmarshal(data, m)
-	case protov1.Message:
-		err = protov1.Unmarshal(data, m)
+	case protoadapt.MessageV1:
+		m.Reset()
+		err = proto.UnmarshalOptions{Merge: true}.Unmarshal(data, protoadapt.MessageV2Of(m))
 	default:
 		return unknownMessage("unmarshal into", v)
 	}
 	if err != nil {
 		return fmt.Errorf("codec: protobuf: unmarshal into %T: %w", v, err)
+	}
+	return nil
+}
+
+// messageBelow returns the message that v leads to as a pointer, or a pointer to one
+// and so on, and allocates it if there is none. Nil means that v leads to no message.
+func messageBelow(v interface{}) interface{} {
+	rv := reflect.ValueOf(v)
+	for rv.Kind() == reflect.Pointer && !rv.IsNil() {
+		rv = rv.Elem()
+		if rv.Kind() != reflect.Pointer || !isMessage(rv.Interface()) {
+			continue
+		}
+		if rv.IsNil() {
+			rv.Set(reflect.New(rv.Type().Elem()))
+		}
+		return rv.Interface()
 	}
 	return nil
 }
@@ -169,7 +177,7 @@ func resetVT(m unmarshalerVT) {
 // one direction.
 func isMessage(v interface{}) bool {
 	switch v.(type) {
-	case marshalerVT, unmarshalerVT, proto.Message, protov1.Message:
+	case marshalerVT, unmarshalerVT, proto.Message, protoadapt.MessageV1:
 		return true
 	}
 	return false

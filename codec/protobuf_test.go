@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	//lint:ignore SA1019 it is the face of messages of its generation, which users of teleport v3 have
-	protov1 "github.com/golang/protobuf/proto"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -26,7 +26,7 @@ func (m *oldMessage) Reset()         { *m = oldMessage{} }
 func (m *oldMessage) String() string { return m.Value }
 func (m *oldMessage) ProtoMessage()  {}
 
-var _ protov1.Message = (*oldMessage)(nil)
+var _ protoadapt.MessageV1 = (*oldMessage)(nil)
 
 // vtMessage has what vtprotobuf generates; its wire format is its text.
 type vtMessage struct {

@@ -79,9 +79,22 @@ func (p *Packet) AppendBody(dst []byte) ([]byte, error) {
 	}
 	b, err := marshalAppend(c, dst, p.body)
 	if err != nil {
-		return dst, fmt.Errorf("socket: encode a body of type %T with codec %q: %w", p.body, c.Name(), err)
+		return dst, unencodable(c, p.body, err)
 	}
 	return b, nil
+}
+
+// It is not inlined, as undecodable: what a codec calls lies on top of their callers'
+// frames, which are to be small (doc/adr/0023).
+//
+//go:noinline
+func unencodable(c codec.Codec, body interface{}, err error) error {
+	return fmt.Errorf("socket: encode a body of type %T with codec %q: %w", body, c.Name(), err)
+}
+
+//go:noinline
+func undecodable(c codec.Codec, n int, body interface{}, err error) error {
+	return fmt.Errorf("%w of %d bytes with codec %q into %T: %w", ErrUndecodable, n, c.Name(), body, err)
 }
 
 // encodedBody returns the body if that is encoded already.
@@ -158,7 +171,7 @@ func (p *Packet) decodeBody(b []byte) error {
 		return fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
 	if err := unmarshal(c, b, p.body); err != nil {
-		return fmt.Errorf("%w of %d bytes with codec %q into %T: %w", ErrUndecodable, len(b), c.Name(), p.body, err)
+		return undecodable(c, len(b), p.body, err)
 	}
 	return nil
 }

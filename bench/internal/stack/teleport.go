@@ -127,14 +127,14 @@ func (t Teleport) caller(sess tp.Session, body scenario.Body, payload []byte) ca
 	case scenario.Proto:
 		request := pb.Sample()
 		return callMsg(request, func() (*pb.Msg, error) {
-			reply := new(pb.Msg)
-			return reply, asError(sess.Pull(uri, request, reply).Rerror())
+			reply, rerr := tp.Pull[*pb.Msg](sess, uri, request)
+			return reply, asError(rerr)
 		})
 	case scenario.JSON:
 		request := object.Sample()
 		return callOrder(request, func() (*object.Order, error) {
-			reply := new(object.Order)
-			return reply, asError(sess.Pull(uri, request, reply).Rerror())
+			reply, rerr := tp.Pull[*object.Order](sess, uri, request)
+			return reply, asError(rerr)
 		})
 	}
 	return callBytes(payload, func() ([]byte, error) {
