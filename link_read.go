@@ -236,29 +236,11 @@ func (l *link) handleReply(p *socket.Packet) error {
 	l.settle()
 	l.expect(cmd.takesBytes)
 	cmd.take(p)
-	if !cmd.unseen && l.peer.plugins.readsReplies() {
-		l.showReply(cmd)
-		return nil
-	}
 	l.finishPull(cmd)
 	return nil
 }
 
-// showReply shows a reply to the hooks, which may end the goroutine.
-func (l *link) showReply(cmd *PullCmd) {
-	l.wakeArrived() // no other pull has to wait for them
-	returned := false
-	defer func() {
-		if !returned {
-			cmd.rerr = hookGone("PostReadReplyHeader")
-		}
-		l.finishPull(cmd)
-	}()
-	cmd.rerr = l.peer.plugins.PostReadReplyHeader(cmd)
-	returned = true
-}
-
-// finishPull finishes a pull whose reply has come, at once or soon.
+// finishPull tells who waits for cmd that it is finished, at once or soon.
 func (l *link) finishPull(cmd *PullCmd) {
 	if l.arrived == nil {
 		cmd.finished()

@@ -129,8 +129,8 @@ type (
 		PostReadPushBody(ReadCtx) *Rerror
 	}
 	// PostReadReplyHeaderPlugin: when the reply to a pull has arrived, in the
-	// goroutine that reads: it must not block. A veto fails the pull. Plugins
-	// of the peer only.
+	// goroutine that waits for it (for GoPull, one of the peer's). A veto fails
+	// the pull. Plugins of the peer only.
 	PostReadReplyHeaderPlugin interface {
 		Plugin
 		PostReadReplyHeader(ReadCtx) *Rerror

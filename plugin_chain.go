@@ -209,12 +209,6 @@ func (c *pluginChain) writesLaunch() bool {
 // readsHeaders reports whether any hook sees a packet before it is read.
 func (c *pluginChain) readsHeaders() bool { return len(c.sorted.Load().preReadHeader) > 0 }
 
-// readsReplies reports whether any hook sees replies.
-func (c *pluginChain) readsReplies() bool {
-	h := c.sorted.Load()
-	return len(h.postReadReplyHeader)+len(h.preReadReplyBody)+len(h.postReadReplyBody) > 0
-}
-
 // seesPushes reports whether any hook sees the pushes of this side.
 func (c *pluginChain) seesPushes() bool {
 	h := c.sorted.Load()
@@ -230,7 +224,8 @@ func (c *pluginChain) seesReplies() bool {
 // seesPulls reports whether any hook sees the pulls of this side.
 func (c *pluginChain) seesPulls() bool {
 	h := c.sorted.Load()
-	return len(h.preWritePull)+len(h.postWritePull)+len(h.postExchange) > 0 || c.readsReplies()
+	return len(h.preWritePull)+len(h.postWritePull)+len(h.postReadReplyHeader)+
+		len(h.preReadReplyBody)+len(h.postReadReplyBody)+len(h.postExchange) > 0
 }
 
 // runHooks calls a hook of each plugin until one vetoes or panics.

@@ -521,6 +521,9 @@ func (c *PullCmd) readReply() {
 	if c.rerr != nil {
 		return
 	}
+	if c.rerr = c.plugins().PostReadReplyHeader(c); c.rerr != nil {
+		return
+	}
 	if c.rerr = c.plugins().PreReadReplyBody(c); c.rerr != nil {
 		return
 	}
