@@ -78,23 +78,23 @@ var (
 // Pull calls the handler of uri and waits for its reply.
 func (s *session) Pull(uri string, args interface{}, reply interface{}, setting ...socket.PacketSetting) *PullCmd {
 	cmd := new(PullCmd)
-	cmd.pull(s, uri, args, reply, setting)
+	cmd.fill(s, uri, args, reply, setting)
+	cmd.exchange(cmd.bound())
 	return cmd
 }
 
-func (c *PullCmd) pull(s *session, uri string, args, reply interface{}, setting []socket.PacketSetting) {
-	c.fill(s, uri, args, reply, setting)
-	ctx, cancel := c.bound()
-	c.exchange(ctx, cancel)
-}
-
-// exchange does a pull that is filled and bounded.
+// exchange does a pull that is filled and bounded: it sends it and waits until it is
+// finished, on as many connections as it takes.
 func (c *PullCmd) exchange(ctx context.Context, cancel context.CancelFunc) {
 	peer := c.sess.peer
 	if c.ready == nil {
 		c.ready = peer.takeReady()
 	}
-	c.send(ctx)
+	for again := true; again; again = c.again() {
+		if c.launch() {
+			c.await(ctx)
+		}
+	}
 	if cancel != nil {
 		cancel()
 	}
@@ -103,19 +103,6 @@ func (c *PullCmd) exchange(ctx context.Context, cancel context.CancelFunc) {
 		c.ready = nil
 	}
 	c.complete()
-}
-
-// send sends the pull and waits until it is finished, on as many connections as it
-// takes.
-func (c *PullCmd) send(ctx context.Context) {
-	for {
-		if c.launch() {
-			c.await(ctx)
-		}
-		if !c.again() {
-			return
-		}
-	}
 }
 
 // again reports whether the pull, which is finished, is to be sent again on the next
@@ -451,9 +438,13 @@ func (c *PullCmd) run() {
 	if c.async.unwatch != nil {
 		c.async.unwatch()
 	}
-	if c.again() {
-		c.ready = make(chan struct{}, 1)
-		c.send(c.async.ctx)
+	for c.again() {
+		if c.ready == nil {
+			c.ready = make(chan struct{}, 1)
+		}
+		if c.launch() {
+			c.await(c.async.ctx)
+		}
 	}
 	if c.async.release != nil {
 		c.async.release()

@@ -85,13 +85,15 @@ func Pull[R any](sess Puller, uri string, args interface{}, setting ...socket.Pa
 	}
 	cmd := s.peer.takeCmd()
 	if _, ok := interface{}((*R)(nil)).(*[]byte); ok { // no codec sees it, so it need not be new
-		cmd.pull(s, uri, args, &cmd.bytes, nil)
+		cmd.fill(s, uri, args, &cmd.bytes, nil)
+		cmd.exchange(cmd.bound())
 		reply, rerr := interface{}(cmd.bytes).(R), cmd.rerr
 		s.peer.giveCmd(cmd)
 		return reply, rerr
 	}
 	reply := new(R)
-	cmd.pull(s, uri, args, reply, nil)
+	cmd.fill(s, uri, args, reply, nil)
+	cmd.exchange(cmd.bound())
 	rerr := cmd.rerr
 	s.peer.giveCmd(cmd)
 	return *reply, rerr
@@ -109,6 +111,7 @@ func pullShown[R any](sess Puller, uri string, args interface{}, setting []socke
 		PullCmd
 		reply R
 	})
-	call.pull(s, uri, args, &call.reply, setting)
+	call.fill(s, uri, args, &call.reply, setting)
+	call.exchange(call.bound())
 	return call.reply, call.rerr
 }

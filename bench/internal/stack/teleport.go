@@ -138,7 +138,7 @@ func (t Teleport) caller(sess tp.Session, body scenario.Body, payload []byte) ca
 		})
 	}
 	return callBytes(payload, func() ([]byte, error) {
-		reply, rerr := tp.Pull[[]byte](sess, uri, payload)
+		reply, rerr := tp.Pull[[]byte](sess, uri, &payload) // a pointer is no new interface
 		return reply, asError(rerr)
 	})
 }
