@@ -1,12 +1,8 @@
 package socket_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -255,80 +251,4 @@ func TestBodyUnmarshal(t *testing.T) {
 	noError(t, socket.NewPacket(socket.WithBody(&body)).UnmarshalBody(src))
 	clear(src)
 	equal(t, "bytes", string(body)+" "+string(mine), "src mine")
-}
-
-// ownPacket is a packet as package tp reads one whose body is expected to be wanted
-// as it comes.
-func ownPacket() *socket.Packet {
-	p := new(socket.Packet)
-	p.HoldBody()
-	p.OwnBody(true)
-	return p
-}
-
-// A large body was copied once more, out of a pooled frame.
-func TestBodyOwnLarge(t *testing.T) {
-	want := bytes.Repeat([]byte("0123456789abcdef"), 6<<10)
-	frame := pack(t, socket.NewPacket(socket.WithUri("/large"), socket.WithBody(want)))
-	conn := func(stream ...[]byte) *socket.Conn { // of which no frame comes as a whole
-		return newScript(slices.Collect(slices.Chunk(bytes.Join(stream, nil), 5000))...).conn(socket.Options{})
-	}
-	read := func(c *socket.Conn) (body []byte, copied bool) {
-		t.Helper()
-		p := ownPacket()
-		noError(t, c.ReadPacket(p))
-		held := p.HeldBody()
-		p.SetBody(&body)
-		noError(t, p.DecodeBody())
-		equal(t, "uri", p.Uri(), "/large")
-		equal(t, "right", bytes.Equal(body, want), true)
-		return body, &body[0] != &held[0]
-	}
-
-	t.Run("kept", func(t *testing.T) {
-		c := conn(frame, frame, frame, frame)
-		var bodies [][]byte
-		for i := range 4 {
-			body, copied := read(c)
-			equal(t, "copied", copied, i == 0) // nobody knew that it would come
-			bodies = append(bodies, body)
-		}
-		for _, body := range bodies {
-			equal(t, "right, later", bytes.Equal(body, want), true)
-		}
-	})
-	t.Run("cut off", func(t *testing.T) {
-		for at := 0; at < len(frame); at += 1 + at/7 {
-			c := conn(frame, frame[:at])
-			read(c)
-			wanted := io.ErrUnexpectedEOF
-			if at == 0 {
-				wanted = io.EOF
-			}
-			wantError(t, c.ReadPacket(ownPacket()), wanted)
-		}
-	})
-	t.Run("refused", func(t *testing.T) {
-		c := newScript(slices.Collect(slices.Chunk(bytes.Join([][]byte{frame, frame, frame}, nil), 5000))...).conn(socket.Options{UriLimit: 3})
-		for range 3 {
-			wantError(t, c.ReadPacket(ownPacket()), socket.ErrExceedHeaderLimit)
-		}
-	})
-	// What came before is no reason to take memory for what is only announced.
-	t.Run("claimed", func(t *testing.T) {
-		large := pack(t, socket.NewPacket(socket.WithBody(make([]byte, 8<<20))))
-		least := ^uint64(0)
-		for range 5 { // the least: the runtime and a GC allocate beside us
-			c := newScript(large, large[:16<<10]).conn(socket.Options{})
-			noError(t, c.ReadPacket(ownPacket()))
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			wantError(t, c.ReadPacket(ownPacket()), io.ErrUnexpectedEOF)
-			runtime.ReadMemStats(&after)
-			least = min(least, after.TotalAlloc-before.TotalAlloc)
-		}
-		if least > 80<<10 {
-			t.Errorf("16 KiB of 8 MiB took %d bytes of memory", least)
-		}
-	})
 }

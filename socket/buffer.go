@@ -108,22 +108,6 @@ func readFrame(r io.Reader, n int) (*buffer, error) {
 	return b, nil
 }
 
-// readOwn reads n bytes, which are more than firstRead, into memory that is not pooled.
-// All of it is allocated when firstRead of them have come.
-func readOwn(r io.Reader, n int) ([]byte, error) {
-	first, err := readFrame(r, firstRead)
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, n)
-	copy(b, first.B)
-	putBuffer(first)
-	if _, err := io.ReadFull(r, b[firstRead:]); err != nil {
-		return nil, unexpectedEOF(err)
-	}
-	return b, nil
-}
-
 // grow returns a buffer with the content of b and room for next bytes, or for
 // all n if one is pooled and a part has come. It takes b over.
 func grow(b *buffer, next, n int) *buffer {

@@ -123,8 +123,7 @@ func (p *Packet) AppendFiltered(dst []byte, appendPacket func(dst []byte, p *Pac
 // A Proto calls it after SetSize and SetFilters. The memory that it takes grows with
 // what arrives. What parse gets is valid only until it returns, but for the body.
 func (p *Packet) ReadFrame(r io.Reader, n int, parse func(p *Packet, b []byte) (body []byte, err error)) error {
-	s, ours := r.(protoStream)
-	if ours {
+	if s, ok := r.(protoStream); ok {
 		if b := s.c.in.unread(); len(b) >= n && n > 0 { // it has arrived as a whole
 			body, err := p.parseFrame(b[:n], parse)
 			s.c.in.take(n)
@@ -133,18 +132,12 @@ func (p *Packet) ReadFrame(r io.Reader, n int, parse func(p *Packet, b []byte) (
 			}
 			return p.UnmarshalBody(body)
 		}
-		if p.hold && p.own && p.filters().Len() == 0 && s.c.in.delivers(n) {
-			return p.readOwnFrame(r, n, parse)
-		}
 	}
 	frame, err := readFrame(r, n)
 	if err != nil {
 		return err
 	}
 	total := len(frame.B)
-	if ours {
-		s.c.in.delivered(n)
-	}
 	body, err := p.parseFrame(frame.B, parse)
 	if err != nil || p.isRefused() {
 		putBuffer(frame)
@@ -153,20 +146,6 @@ func (p *Packet) ReadFrame(r io.Reader, n int, parse func(p *Packet, b []byte) (
 	// A filter may give back a part of what it was given, so the frame goes along
 	// with the body.
 	return p.adoptBody(body, frame, max(total, len(body), cap(frame.B)))
-}
-
-// readOwnFrame is ReadFrame of a frame without filters into memory of its own, of
-// which the body is kept as it is.
-func (p *Packet) readOwnFrame(r io.Reader, n int, parse func(p *Packet, b []byte) (body []byte, err error)) error {
-	frame, err := readOwn(r, n)
-	if err != nil {
-		return err
-	}
-	body, err := parse(p, frame)
-	if err != nil || p.isRefused() {
-		return err
-	}
-	return p.adoptBody(body, nil, n)
 }
 
 // parseFrame undoes the filters and parses what was below them.

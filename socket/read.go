@@ -3,7 +3,6 @@ package socket
 import (
 	"encoding/binary"
 	"io"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +21,6 @@ type inbox struct {
 	frameTimed bool // and its deadline is set
 	timed      bool // a deadline of ours is set
 
-	largest uint8 // how many bits the length of the largest frame takes that came in parts
-
 	queued atomic.Bool // the reader has queued what it is to flush before it waits
 
 	bytes   atomic.Uint64 // ever read; only the reader changes it
@@ -31,13 +28,6 @@ type inbox struct {
 
 	ready func(fd uintptr) bool // readReady
 }
-
-// delivers reports whether to take memory for all of a frame of n bytes when its
-// beginning has come: one at least half as large has come before.
-func (in *inbox) delivers(n int) bool { return n > firstRead && bits.Len(uint(n)) <= int(in.largest) }
-
-// delivered takes note of a frame of n bytes that has come as a whole.
-func (in *inbox) delivered(n int) { in.largest = max(in.largest, uint8(bits.Len(uint(n)))) }
 
 // readBuffer is what was read of a conn.
 type readBuffer struct {
