@@ -199,8 +199,8 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 		o.promised = true
 		return o.accepted, !promised
 	}
-	// The reader gathers what it sends until it waits, or it is much.
-	if how == readerWrites && o.gathered < writeChunk {
+	// The reader gathers what it sends until it waits, or the other side can begin.
+	if how == readerWrites && o.gathered < readerChunk {
 		c.in.queued.Store(true)
 		return o.accepted, false
 	}
@@ -226,6 +226,11 @@ func (o *outbox) gather(frame *buffer) {
 	chunk.B = append(chunk.B, frame.B...)
 	putBuffer(frame)
 }
+
+// readerChunk is how much the reader gathers at most before it is written. If the other
+// side had to wait for all of it, only one of both would work at a time: with 64 KiB, 100
+// callers of handlers that run in the reader make a tenth fewer calls.
+const readerChunk = 16 << 10
 
 // maxGathered is the size of the largest frames that share a chunk.
 const maxGathered = 4 << 10
