@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	//lint:ignore SA1019 it is the face of messages of its generation, which users of teleport v3 have
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/emptypb"
