@@ -1,11 +1,12 @@
 // Command bench compares teleport with the physical limit of a TCP connection
-// and with other libraries. Server and client run in processes of their own,
-// which are this program started again, and talk over the loopback.
+// and with other libraries. Server and client run in processes of their own, of
+// the programs in stacks, which lie beside this one, and talk over the loopback.
+// The Makefile builds all of them into .bin/bench, and runs:
 //
-//	go run .                           # everything; prints a table and writes ../doc/performance.md
-//	go run . -scenarios S2,S6 -stacks raw,tp -rounds 5
-//	go run . -short                    # only proves that all works
-//	go run . -gate                     # fails when teleport became slow
+//	bench                              # everything; prints a table and writes ../doc/performance.md
+//	bench -scenarios S2,S6 -stacks raw,tp -rounds 5
+//	bench -short                       # only proves that all works
+//	bench -gate                        # fails when teleport became slow
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/henrylee2cn/teleport/bench/internal/gate"
@@ -24,22 +26,17 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/report"
 	"github.com/henrylee2cn/teleport/bench/internal/result"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
-	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 func main() {
-	run := parent
-	if len(os.Args) == 2 && process.IsRole(os.Args[1]) {
-		run = process.Child
-	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// parent measures, prints and writes.
-func parent() error {
+// run measures, prints and writes.
+func run() error {
 	f, err := parseFlags()
 	if err != nil {
 		return err
@@ -48,7 +45,11 @@ func parent() error {
 	if err != nil {
 		return err
 	}
-	r := machine.Describe()
+	programs, err := programs(p.Stacks)
+	if err != nil {
+		return err
+	}
+	r := machine.Describe(programs)
 	r.Rounds, r.SecondsPerRun = p.Rounds, p.Length.Seconds()
 	runs, failed := p.Run()
 	r.Runs = runs
@@ -120,7 +121,7 @@ func (f flags) plan() (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	stacks, err := stack.Pick(f.stacks)
+	stacks, err := scenario.PickStacks(f.stacks)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +147,20 @@ func (f flags) plan() (*plan.Plan, error) {
 		p.Deadline = time.Now().Add(f.within)
 	}
 	return p, nil
+}
+
+// programs returns those that have the stacks.
+func programs(stacks []string) (paths []string, err error) {
+	for _, name := range stacks {
+		path, err := process.Program(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
 }
 
 // write writes the files that are wanted. The short form writes the report too,

@@ -3,9 +3,9 @@ package machine
 
 import (
 	"bufio"
+	"debug/buildinfo"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -19,27 +19,29 @@ var peers = []string{
 	"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2",
 }
 
-// Describe returns a Report without runs.
-func Describe() *result.Report {
+// Describe returns a Report without runs, of what these programs will do.
+func Describe(programs []string) *result.Report {
 	return &result.Report{
 		Date:     time.Now().UTC().Format(time.RFC3339),
 		CPU:      cpu(),
 		Cores:    runtime.NumCPU(),
 		OS:       runtime.GOOS + "/" + runtime.GOARCH,
 		Go:       runtime.Version(),
-		Versions: versions(),
+		Versions: versions(programs),
 	}
 }
 
-func versions() map[string]string {
+func versions(programs []string) map[string]string {
 	found := map[string]string{}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return found
-	}
-	for _, m := range info.Deps {
-		if slices.Contains(peers, m.Path) {
-			found[m.Path] = m.Version
+	for _, program := range programs {
+		info, err := buildinfo.ReadFile(program)
+		if err != nil {
+			continue // a report without versions is better than none
+		}
+		for _, m := range info.Deps {
+			if slices.Contains(peers, m.Path) {
+				found[m.Path] = m.Version
+			}
 		}
 	}
 	return found

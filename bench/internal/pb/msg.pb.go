@@ -511,12 +511,7 @@ const file_msg_proto_rawDesc = "" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04OPEN\x10\x01\x12\n" +
 	"\n" +
-	"\x06CLOSED\x10\x022O\n" +
-	"\x04Echo\x12$\n" +
-	"\bEchoBlob\x12\v.bench.Blob\x1a\v.bench.Blob\x12!\n" +
-	"\aEchoMsg\x12\n" +
-	".bench.Msg\x1a\n" +
-	".bench.MsgB3Z1github.com/henrylee2cn/teleport/bench/internal/pbb\x06proto3"
+	"\x06CLOSED\x10\x02B3Z1github.com/henrylee2cn/teleport/bench/internal/pbb\x06proto3"
 
 var (
 	file_msg_proto_rawDescOnce sync.Once
@@ -541,12 +536,8 @@ var file_msg_proto_goTypes = []any{
 var file_msg_proto_depIdxs = []int32{
 	0, // 0: bench.Msg.state:type_name -> bench.Msg.State
 	3, // 1: bench.Msg.device:type_name -> bench.Msg.Device
-	1, // 2: bench.Echo.EchoBlob:input_type -> bench.Blob
-	2, // 3: bench.Echo.EchoMsg:input_type -> bench.Msg
-	1, // 4: bench.Echo.EchoBlob:output_type -> bench.Blob
-	2, // 5: bench.Echo.EchoMsg:output_type -> bench.Msg
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -565,7 +556,7 @@ func file_msg_proto_init() {
 			NumEnums:      1,
 			NumMessages:   3,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_msg_proto_goTypes,
 		DependencyIndexes: file_msg_proto_depIdxs,

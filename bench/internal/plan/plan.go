@@ -11,7 +11,6 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/process"
 	"github.com/henrylee2cn/teleport/bench/internal/result"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
-	"github.com/henrylee2cn/teleport/bench/internal/stack"
 	"github.com/henrylee2cn/teleport/bench/internal/usage"
 )
 
@@ -20,7 +19,7 @@ import (
 // scenario is measured with those of Stacks that it is meant for.
 type Plan struct {
 	Scenarios []scenario.Scenario
-	Stacks    []stack.Stack
+	Stacks    []string
 	Rounds    int
 	WarmUp    time.Duration
 	Length    time.Duration // of the window
@@ -45,8 +44,8 @@ func (p *Plan) jobs(round int) (jobs []job) {
 			continue
 		}
 		for _, st := range p.Stacks {
-			if slices.Contains(s.Stacks, st.Name()) {
-				jobs = append(jobs, job{s, st.Name()})
+			if slices.Contains(s.Stacks, st) {
+				jobs = append(jobs, job{s, st})
 			}
 		}
 	}

@@ -5,18 +5,32 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/stack"
 	"github.com/henrylee2cn/teleport/bench/internal/usage"
 )
 
-// IsRole says whether an argument of the program makes it a child.
-func IsRole(arg string) bool { return arg == "server" || arg == "client" }
+// Child is the main function of a program that has these stacks: it does what the parent
+// orders until the orders end.
+func Child(stacks ...stack.Stack) {
+	c := &child{stacks: stacks, meter: meter.New()}
+	if err := c.run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
 
-// Child does what the parent orders until the orders end.
-func Child() error {
-	c := &child{meter: meter.New()}
+// child is the state of a server or client process.
+type child struct {
+	stacks []stack.Stack
+	meter  *meter.Meter
+	client stack.Client
+	begin  usage.Usage
+}
+
+func (c *child) run() error {
 	orders, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
 		var o order
@@ -35,19 +49,12 @@ func Child() error {
 	}
 }
 
-// child is the state of a server or client process.
-type child struct {
-	meter  *meter.Meter
-	client stack.Client
-	begin  usage.Usage
-}
-
 func (c *child) obey(o order) (answer, error) {
 	switch o.Do {
 	case doServe:
 		return c.serve(o)
 	case doConnect:
-		s, err := stack.Find(o.Stack)
+		s, err := c.find(o.Stack)
 		if err != nil {
 			return answer{}, err
 		}
@@ -69,12 +76,20 @@ func (c *child) obey(o order) (answer, error) {
 }
 
 func (c *child) serve(o order) (answer, error) {
-	s, err := stack.Find(o.Stack)
+	s, err := c.find(o.Stack)
 	if err != nil {
 		return answer{}, err
 	}
 	addr, err := s.Serve(o.Scenario, c.meter.Fail)
 	return answer{Addr: addr}, err
+}
+
+func (c *child) find(name string) (stack.Stack, error) {
+	i := slices.IndexFunc(c.stacks, func(s stack.Stack) bool { return s.Name() == name })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no stack %q here", name)
+	}
+	return c.stacks[i], nil
 }
 
 func (c *child) end() window {

@@ -11,7 +11,7 @@ import (
 // Measure runs a stack in a scenario, in fresh processes, which have ended when
 // it returns. The window opens after the warm-up.
 func Measure(stackName string, s scenario.Scenario, warmUp, length time.Duration) (run result.Run, err error) {
-	p, err := startPair(s)
+	p, err := startPair(stackName, s)
 	defer func() { err = errors.Join(err, p.stop()) }()
 	if err == nil {
 		run, err = p.measure(order{Stack: stackName, Scenario: s}, warmUp, length)
@@ -23,9 +23,13 @@ func Measure(stackName string, s scenario.Scenario, warmUp, length time.Duration
 // pair is a server and a client.
 type pair struct{ server, client *remote }
 
-func startPair(s scenario.Scenario) (p pair, err error) {
-	if p.server, err = start("server", s.Procs); err == nil {
-		p.client, err = start("client", s.Procs)
+func startPair(stackName string, s scenario.Scenario) (p pair, err error) {
+	program, err := Program(stackName)
+	if err != nil {
+		return p, err
+	}
+	if p.server, err = start("server", program, s.Procs); err == nil {
+		p.client, err = start("client", program, s.Procs)
 	}
 	return p, err
 }

@@ -1,6 +1,6 @@
-// Package process runs a server and a client in processes of their own. Each is
-// this program, started again, which reads orders from its standard input and
-// answers on its standard output, one line of JSON each.
+// Package process runs a server and a client in processes of their own. Both are of
+// the program of their stack, which reads orders from its standard input and answers
+// on its standard output, one line of JSON each.
 package process
 
 import (

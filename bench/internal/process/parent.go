@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -22,13 +24,26 @@ type remote struct {
 	answers *json.Decoder
 }
 
-// start starts a child. With procs 0 it has as many as Go gives it.
-func start(role string, procs int) (*remote, error) {
+// Program returns the path of the program that has the stack. It lies beside this one,
+// and links nothing that the stack does not need: the garbage collector of a process
+// scans the variables of all packages that are linked, each time, and would take longer
+// with those of the others.
+func Program(stackName string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	cmd := exec.Command(self, role)
+	name, _, _ := strings.Cut(stackName, "-") // without that of the variant
+	path, err := exec.LookPath(filepath.Join(filepath.Dir(self), name))
+	if err != nil {
+		return "", fmt.Errorf("the program of a stack is to lie beside this one, as the Makefile builds them: %w", err)
+	}
+	return path, nil
+}
+
+// start starts a child. With procs 0 it has as many as Go gives it.
+func start(role, program string, procs int) (*remote, error) {
+	cmd := exec.Command(program, role) // which it ignores: it is there for those who look at the processes
 	cmd.Stderr = os.Stderr
 	if procs > 0 {
 		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))

@@ -69,6 +69,21 @@ func Pick(list string) ([]Scenario, error) {
 	return picked, nil
 }
 
+// PickStacks returns the stacks of a list of names with commas, in its order; all, if it
+// is empty, in that in which they are measured.
+func PickStacks(list string) ([]string, error) {
+	if list == "" {
+		return variants, nil
+	}
+	picked := strings.Split(list, ",")
+	for _, name := range picked {
+		if !slices.Contains(variants, name) {
+			return nil, fmt.Errorf("there is no stack %q", name)
+		}
+	}
+	return picked, nil
+}
+
 // Short returns the scenario at a size that only proves that it works.
 func (s Scenario) Short() Scenario {
 	s.Conns = min(s.Conns, 100)

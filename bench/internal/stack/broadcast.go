@@ -20,13 +20,13 @@ import (
 
 const roundsUnderWay = 256
 
-// caster sends the rounds, from a goroutine that lives as long as the process.
-type caster struct{ allowed chan struct{} }
+// Caster sends the rounds, from a goroutine that lives as long as the process.
+type Caster struct{ allowed chan struct{} }
 
-// startCaster waits for the first acknowledgement, which allows the first round.
+// StartCaster waits for the first acknowledgement, which allows the first round.
 // send may not keep the message.
-func startCaster(size int, send func(msg []byte) error, fail func(error)) *caster {
-	c := &caster{make(chan struct{}, roundsUnderWay)}
+func StartCaster(size int, send func(msg []byte) error, fail func(error)) *Caster {
+	c := &Caster{make(chan struct{}, roundsUnderWay)}
 	go func() {
 		msg := make([]byte, size)
 		round := uint64(0)
@@ -43,12 +43,12 @@ func startCaster(size int, send func(msg []byte) error, fail func(error)) *caste
 	return c
 }
 
-// acknowledge allows one more round.
-func (c *caster) acknowledge() { c.allowed <- struct{}{} }
+// Acknowledge allows one more round.
+func (c *Caster) Acknowledge() { c.allowed <- struct{}{} }
 
-// audience is the Client of a broadcast: it counts what arrives, and how long
+// Audience is the Client of a broadcast: it counts what arrives, and how long
 // that took from the beginning of the round.
-type audience struct {
+type Audience struct {
 	clients int64
 	size    int
 	meter   *meter.Meter
@@ -58,17 +58,17 @@ type audience struct {
 	whole   chan struct{}                // a round has arrived everywhere
 }
 
-var _ Client = (*audience)(nil)
+var _ Client = (*Audience)(nil)
 
-func newAudience(clients, size int, m *meter.Meter, ack func() error) *audience {
-	return &audience{
+func NewAudience(clients, size int, m *meter.Meter, ack func() error) *Audience {
+	return &Audience{
 		clients: int64(clients), size: size, meter: m, ack: ack,
 		whole: make(chan struct{}, roundsUnderWay),
 	}
 }
 
-// receive counts a message. Many goroutines call it.
-func (a *audience) receive(msg []byte) {
+// Receive counts a message. Many goroutines call it.
+func (a *Audience) Receive(msg []byte) {
 	if len(msg) != a.size {
 		a.meter.Fail(fmt.Errorf("a message of %d bytes", len(msg)))
 		return
@@ -84,7 +84,7 @@ func (a *audience) receive(msg []byte) {
 }
 
 // Run lets the first rounds begin.
-func (a *audience) Run() {
+func (a *Audience) Run() {
 	for range roundsUnderWay {
 		a.whole <- struct{}{}
 	}

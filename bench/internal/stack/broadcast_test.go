@@ -14,10 +14,10 @@ func TestBroadcastRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, size = 3, 128
 		m := meter.New()
-		var a *audience
+		var a *Audience
 		var mu sync.Mutex
 		sent, whole := 0, 0
-		c := startCaster(size, func(msg []byte) error {
+		c := StartCaster(size, func(msg []byte) error {
 			mu.Lock()
 			sent++
 			if sent > whole+roundsUnderWay {
@@ -26,18 +26,18 @@ func TestBroadcastRounds(t *testing.T) {
 			mu.Unlock()
 			for i := range clients {
 				own := append([]byte(nil), msg...)
-				time.AfterFunc(time.Duration(i+1)*time.Millisecond, func() { a.receive(own) })
+				time.AfterFunc(time.Duration(i+1)*time.Millisecond, func() { a.Receive(own) })
 			}
 			return nil
 		}, m.Fail)
 		acks := 0
-		a = newAudience(clients, size, m, func() error {
+		a = NewAudience(clients, size, m, func() error {
 			mu.Lock()
 			if acks++; acks > roundsUnderWay { // those before say that all listen
 				whole++
 			}
 			mu.Unlock()
-			c.acknowledge()
+			c.Acknowledge()
 			return nil
 		})
 		m.Begin()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
@@ -31,43 +30,8 @@ type Client interface {
 	Run()
 }
 
-// all is each Stack, in the order in which they are measured.
-var all = append([]Stack{
-	Raw{},
-	Teleport{name: "tp"},
-	Teleport{name: "tp-controller", controller: true},
-	Teleport{name: "tp-inline", inline: true},
-	Teleport{name: "tp-plugins", plugins: true},
-	GRPC{},
-}, others...)
-
-// Pick returns the stacks of a list of names with commas; all, if it is empty.
-func Pick(list string) ([]Stack, error) {
-	if list == "" {
-		return all, nil
-	}
-	var picked []Stack
-	for name := range strings.SplitSeq(list, ",") {
-		s, err := Find(name)
-		if err != nil {
-			return nil, err
-		}
-		picked = append(picked, s)
-	}
-	return picked, nil
-}
-
-// Find returns the Stack of a name.
-func Find(name string) (Stack, error) {
-	i := slices.IndexFunc(all, func(s Stack) bool { return s.Name() == name })
-	if i < 0 {
-		return nil, fmt.Errorf("there is no stack %q", name)
-	}
-	return all[i], nil
-}
-
-// listen takes a port of the loopback.
-func listen() (net.Listener, string, error) {
+// Listen takes a port of the loopback.
+func Listen() (net.Listener, string, error) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err
@@ -75,9 +39,9 @@ func listen() (net.Listener, string, error) {
 	return lis, lis.Addr().String(), nil
 }
 
-// carries returns an error when a stack is asked for a body that it does not
+// Carries returns an error when a stack is asked for a body that it does not
 // know, which is a mistake in the table of scenarios.
-func carries(stack string, s scenario.Scenario, bodies ...scenario.Body) error {
+func Carries(stack string, s scenario.Scenario, bodies ...scenario.Body) error {
 	if slices.Contains(bodies, s.Body) {
 		return nil
 	}

@@ -1,6 +1,4 @@
-//go:build !gate
-
-package stack
+package main
 
 import (
 	"errors"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // NATS is nats.go, request and reply, through a nats-server that is embedded in
@@ -18,7 +17,7 @@ import (
 // connection that is no socket, so that only one way leads over the loopback.
 type NATS struct{}
 
-var _ Stack = NATS{}
+var _ stack.Stack = NATS{}
 
 // Name returns "nats".
 func (NATS) Name() string { return "nats" }
@@ -62,8 +61,8 @@ func natsFails(fail func(error)) nats.Option {
 }
 
 // Dial makes a nats.Conn for each connection.
-func (NATS) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
-	if err := carries("nats", s, scenario.Bytes); err != nil {
+func (NATS) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+	if err := stack.Carries("nats", s, scenario.Bytes); err != nil {
 		return nil, err
 	}
 	connect := func() (*nats.Conn, error) {
@@ -73,7 +72,7 @@ func (NATS) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, erro
 		return natsListeners(connect, s, m)
 	}
 	payload := s.Payload()
-	var conns []connection
+	var conns []stack.Connection
 	for range s.Conns + s.Idle {
 		conn, err := connect()
 		if err != nil {
@@ -86,7 +85,7 @@ func (NATS) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, erro
 			}
 			return reply.Data, nil
 		}
-		conns = append(conns, func() caller { return callBytes(payload, call) })
+		conns = append(conns, func() stack.Caller { return stack.CallBytes(payload, call) })
 	}
-	return newCallers(s, m, conns)
+	return stack.NewCallers(s, m, conns)
 }

@@ -1,25 +1,24 @@
-//go:build !gate
-
-package stack
+package main
 
 import (
 	"net/rpc"
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // NetRPC is net/rpc of the standard library, with gob.
 type NetRPC struct{}
 
-var _ Stack = NetRPC{}
+var _ stack.Stack = NetRPC{}
 
 // Name returns "netrpc".
 func (NetRPC) Name() string { return "netrpc" }
 
 // Serve answers Echo.Bytes.
 func (NetRPC) Serve(_ scenario.Scenario, _ func(error)) (string, error) {
-	lis, addr, err := listen()
+	lis, addr, err := stack.Listen()
 	if err != nil {
 		return "", err
 	}
@@ -40,12 +39,12 @@ func (netEcho) Bytes(args []byte, reply *[]byte) error {
 }
 
 // Dial makes an rpc.Client for each connection.
-func (NetRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
-	if err := carries("netrpc", s, scenario.Bytes); err != nil {
+func (NetRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+	if err := stack.Carries("netrpc", s, scenario.Bytes); err != nil {
 		return nil, err
 	}
 	payload := s.Payload()
-	var conns []connection
+	var conns []stack.Connection
 	for range s.Conns + s.Idle {
 		client, err := rpc.Dial("tcp", addr)
 		if err != nil {
@@ -55,7 +54,7 @@ func (NetRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, er
 			err = client.Call("Echo.Bytes", payload, &reply)
 			return reply, err
 		}
-		conns = append(conns, func() caller { return callBytes(payload, call) })
+		conns = append(conns, func() stack.Caller { return stack.CallBytes(payload, call) })
 	}
-	return newCallers(s, m, conns)
+	return stack.NewCallers(s, m, conns)
 }

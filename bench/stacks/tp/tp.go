@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/object"
 	"github.com/henrylee2cn/teleport/bench/internal/pb"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // Teleport is this library as a program uses it: a typed handler, which runs
@@ -19,7 +20,7 @@ type Teleport struct {
 	plugins    bool // three plugins of four hooks each on either side
 }
 
-var _ Stack = Teleport{}
+var _ stack.Stack = Teleport{}
 
 // Name returns "tp", or that of a variant.
 func (t Teleport) Name() string { return t.name }
@@ -58,7 +59,7 @@ func (t Teleport) Serve(s scenario.Scenario, fail func(error)) (string, error) {
 	if s.Kind == scenario.Broadcast {
 		serveBroadcast(peer, s, fail)
 	}
-	lis, addr, err := listen()
+	lis, addr, err := stack.Listen()
 	if err != nil {
 		return "", err
 	}
@@ -91,12 +92,12 @@ type Echo struct{ tp.PullCtx }
 func (*Echo) Bytes(args *[]byte) ([]byte, *tp.Rerror) { return *args, nil }
 
 // Dial makes a session for each connection.
-func (t Teleport) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
+func (t Teleport) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
 	bodies := []scenario.Body{scenario.Bytes}
 	if !t.controller {
 		bodies = append(bodies, scenario.Proto, scenario.JSON)
 	}
-	if err := carries(t.name, s, bodies...); err != nil {
+	if err := stack.Carries(t.name, s, bodies...); err != nil {
 		return nil, err
 	}
 	var plugins []tp.Plugin
@@ -107,37 +108,37 @@ func (t Teleport) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client
 	if s.Kind == scenario.Broadcast {
 		return dialBroadcast(peer, addr, s, m)
 	}
-	var conns []connection
+	var conns []stack.Connection
 	payload := s.Payload()
 	// What all connections share is held once: S7 weighs what each has.
-	callerOf := func(sess tp.Session) caller { return t.caller(sess, s.Body, payload) }
+	callerOf := func(sess tp.Session) stack.Caller { return t.caller(sess, s.Body, payload) }
 	for range s.Conns + s.Idle {
 		sess, rerr := peer.Dial(addr)
 		if rerr != nil {
 			return nil, asError(rerr)
 		}
-		conns = append(conns, func() caller { return callerOf(sess) })
+		conns = append(conns, func() stack.Caller { return callerOf(sess) })
 	}
-	return newCallers(s, m, conns)
+	return stack.NewCallers(s, m, conns)
 }
 
-func (t Teleport) caller(sess tp.Session, body scenario.Body, payload []byte) caller {
+func (t Teleport) caller(sess tp.Session, body scenario.Body, payload []byte) stack.Caller {
 	uri := t.uri()
 	switch body {
 	case scenario.Proto:
 		request := pb.Sample()
-		return callMsg(request, func() (*pb.Msg, error) {
+		return pb.Call(request, func() (*pb.Msg, error) {
 			reply, rerr := tp.Pull[*pb.Msg](sess, uri, request)
 			return reply, asError(rerr)
 		})
 	case scenario.JSON:
 		request := object.Sample()
-		return callOrder(request, func() (*object.Order, error) {
+		return object.Call(request, func() (*object.Order, error) {
 			reply, rerr := tp.Pull[*object.Order](sess, uri, request)
 			return reply, asError(rerr)
 		})
 	}
-	return callBytes(payload, func() ([]byte, error) {
+	return stack.CallBytes(payload, func() ([]byte, error) {
 		reply, rerr := tp.Pull[[]byte](sess, uri, &payload) // a pointer is no new interface
 		return reply, asError(rerr)
 	})

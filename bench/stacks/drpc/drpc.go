@@ -1,6 +1,4 @@
-//go:build !gate
-
-package stack
+package main
 
 import (
 	"context"
@@ -13,6 +11,7 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/pb"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // DRPC is storj.io/drpc with unary calls. A connection of it carries one call at
@@ -21,58 +20,69 @@ import (
 // cost: where others have 1 connection with 100 callers, it has 100.
 type DRPC struct{}
 
-var _ Stack = DRPC{}
+var _ stack.Stack = DRPC{}
 
 // Name returns "drpc".
 func (DRPC) Name() string { return "drpc" }
 
 // Serve answers EchoBlob and EchoMsg.
 func (DRPC) Serve(_ scenario.Scenario, fail func(error)) (string, error) {
-	lis, addr, err := listen()
+	lis, addr, err := stack.Listen()
 	if err != nil {
 		return "", err
 	}
 	mux := drpcmux.New()
-	if err := pb.DRPCRegisterEcho(mux, echoService{}); err != nil {
+	if err := DRPCRegisterEcho(mux, echoService{}); err != nil {
 		return "", err
 	}
 	go func() { fail(drpcserver.New(mux).Serve(context.Background(), lis)) }()
 	return addr, nil
 }
 
+// echoService is the service.
+type echoService struct {
+	DRPCEchoUnimplementedServer
+}
+
+// EchoBlob returns what it is given.
+func (echoService) EchoBlob(_ context.Context, in *pb.Blob) (*pb.Blob, error) { return in, nil }
+
+// EchoMsg returns what it is given.
+func (echoService) EchoMsg(_ context.Context, in *pb.Msg) (*pb.Msg, error) { return in, nil }
+
 // Dial makes a connection for each caller.
-func (DRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
-	if err := carries("drpc", s, scenario.Bytes, scenario.Proto); err != nil {
+func (DRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+	if err := stack.Carries("drpc", s, scenario.Bytes, scenario.Proto); err != nil {
 		return nil, err
 	}
-	var conns []connection
+	var conns []stack.Connection
 	payload := s.Payload()
 	for i := range s.Conns + s.Idle {
 		callers := s.Callers
 		if i >= s.Conns {
 			callers = 1 // that of an idle connection
 		}
-		own := make(chan caller, callers)
+		own := make(chan stack.Caller, callers)
 		for range callers {
 			conn, err := net.Dial("tcp", addr)
 			if err != nil {
 				return nil, err
 			}
-			own <- drpcCaller(pb.NewDRPCEchoClient(drpcconn.New(conn)), s.Body, payload)
+			own <- drpcCaller(NewDRPCEchoClient(drpcconn.New(conn)), s.Body, payload)
 		}
-		conns = append(conns, func() caller { return <-own })
+		conns = append(conns, func() stack.Caller { return <-own })
 	}
-	return newCallers(s, m, conns)
+	return stack.NewCallers(s, m, conns)
 }
 
-func drpcCaller(client pb.DRPCEchoClient, body scenario.Body, payload []byte) caller {
+func drpcCaller(client DRPCEchoClient, body scenario.Body, payload []byte) stack.Caller {
 	ctx := context.Background()
 	if body == scenario.Proto {
 		request := pb.Sample()
-		return callMsg(request, func() (*pb.Msg, error) { return client.EchoMsg(ctx, request) })
+		return pb.Call(request, func() (*pb.Msg, error) { return client.EchoMsg(ctx, request) })
 	}
 	request := &pb.Blob{Data: payload}
-	return callBytes(request.Data, func() ([]byte, error) {
+	return stack.CallBytes(request.Data, func() ([]byte, error) {
 		reply, err := client.EchoBlob(ctx, request)
 		return reply.GetData(), err
 	})

@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/pb"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // GRPC is google.golang.org/grpc with unary calls, and workers for the streams.
@@ -18,26 +19,26 @@ import (
 // shared is its default.
 type GRPC struct{}
 
-var _ Stack = GRPC{}
+var _ stack.Stack = GRPC{}
 
 // Name returns "grpc".
 func (GRPC) Name() string { return "grpc" }
 
 // Serve answers EchoBlob and EchoMsg.
 func (GRPC) Serve(_ scenario.Scenario, fail func(error)) (string, error) {
-	lis, addr, err := listen()
+	lis, addr, err := stack.Listen()
 	if err != nil {
 		return "", err
 	}
 	srv := grpc.NewServer(grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))))
-	pb.RegisterEchoServer(srv, echoService{})
+	RegisterEchoServer(srv, echoService{})
 	go func() { fail(srv.Serve(lis)) }()
 	return addr, nil
 }
 
-// echoService is the service of gRPC, and of drpc too.
+// echoService is the service.
 type echoService struct {
-	pb.UnimplementedEchoServer
+	UnimplementedEchoServer
 }
 
 // EchoBlob returns what it is given.
@@ -48,11 +49,11 @@ func (echoService) EchoMsg(_ context.Context, in *pb.Msg) (*pb.Msg, error) { ret
 
 // Dial makes a ClientConn for each connection. One of them keeps to one
 // connection.
-func (GRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
-	if err := carries("grpc", s, scenario.Bytes, scenario.Proto); err != nil {
+func (GRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+	if err := stack.Carries("grpc", s, scenario.Bytes, scenario.Proto); err != nil {
 		return nil, err
 	}
-	var conns []connection
+	var conns []stack.Connection
 	payload := s.Payload()
 	for range s.Conns + s.Idle {
 		conn, err := grpc.NewClient("passthrough:///"+addr,
@@ -61,20 +62,20 @@ func (GRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, erro
 			return nil, err
 		}
 		conn.Connect()
-		client := pb.NewEchoClient(conn)
-		conns = append(conns, func() caller { return grpcCaller(client, s.Body, payload) })
+		client := NewEchoClient(conn)
+		conns = append(conns, func() stack.Caller { return grpcCaller(client, s.Body, payload) })
 	}
-	return newCallers(s, m, conns)
+	return stack.NewCallers(s, m, conns)
 }
 
-func grpcCaller(client pb.EchoClient, body scenario.Body, payload []byte) caller {
+func grpcCaller(client EchoClient, body scenario.Body, payload []byte) stack.Caller {
 	ctx := context.Background()
 	if body == scenario.Proto {
 		request := pb.Sample()
-		return callMsg(request, func() (*pb.Msg, error) { return client.EchoMsg(ctx, request) })
+		return pb.Call(request, func() (*pb.Msg, error) { return client.EchoMsg(ctx, request) })
 	}
 	request := &pb.Blob{Data: payload}
-	return callBytes(request.Data, func() ([]byte, error) {
+	return stack.CallBytes(request.Data, func() ([]byte, error) {
 		reply, err := client.EchoBlob(ctx, request)
 		return reply.GetData(), err
 	})

@@ -1,4 +1,4 @@
-package stack
+package main
 
 import tp "github.com/henrylee2cn/teleport"
 

@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"fmt"
@@ -6,28 +6,29 @@ import (
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // serveBroadcast lets the peer push to /news, as often as /ack allows it.
 func serveBroadcast(peer *tp.Peer, s scenario.Scenario, fail func(error)) {
-	c := startCaster(s.Size, func(msg []byte) error {
+	c := stack.StartCaster(s.Size, func(msg []byte) error {
 		count, rerr := peer.Broadcast("/news", msg, nil)
 		if rerr == nil && count.Sent != s.Conns+1 {
 			return fmt.Errorf("a broadcast reached %+v of %d", count, s.Conns+1)
 		}
 		return asError(rerr)
 	}, fail)
-	tp.RegPush(peer.PushRouter, "ack", func(tp.PushCtx, *[]byte) { c.acknowledge() })
+	tp.RegPush(peer.PushRouter, "ack", func(tp.PushCtx, *[]byte) { c.Acknowledge() })
 }
 
 // dialBroadcast makes a session for each client, and one more that acknowledges.
 // It is a session of the server's peer too, and so one more client.
-func dialBroadcast(peer *tp.Peer, addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
+func dialBroadcast(peer *tp.Peer, addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
 	var sess tp.Session
-	a := newAudience(s.Conns+1, s.Size, m, func() error {
+	a := stack.NewAudience(s.Conns+1, s.Size, m, func() error {
 		return asError(sess.Push("/ack", nil))
 	})
-	tp.RegPush(peer.PushRouter, "news", func(_ tp.PushCtx, args *[]byte) { a.receive(*args) })
+	tp.RegPush(peer.PushRouter, "news", func(_ tp.PushCtx, args *[]byte) { a.Receive(*args) })
 	payload := s.Payload()
 	for range s.Conns + 1 {
 		var rerr *tp.Rerror

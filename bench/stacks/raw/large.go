@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // Large frames are read whole into one buffer, as a handler would see them, and
@@ -17,7 +18,7 @@ import (
 // would block with a server that does too: it has a second goroutine, which
 // writes.
 
-func rawEchoLarge(conn net.Conn, size int) error {
+func echoLarge(conn net.Conn, size int) error {
 	frame := make([]byte, size)
 	for {
 		if _, err := io.ReadFull(conn, frame); err != nil {
@@ -29,18 +30,18 @@ func rawEchoLarge(conn net.Conn, size int) error {
 	}
 }
 
-// rawLargeClient has a goroutine that reads and one that writes for each
+// largeClient has a goroutine that reads and one that writes for each
 // connection. Its callers are the places of a window.
-type rawLargeClient struct {
+type largeClient struct {
 	scenario scenario.Scenario
 	meter    *meter.Meter
 	conns    []net.Conn
 }
 
-var _ Client = (*rawLargeClient)(nil)
+var _ stack.Client = (*largeClient)(nil)
 
 // Run starts the goroutines.
-func (c *rawLargeClient) Run() {
+func (c *largeClient) Run() {
 	for i, conn := range c.conns {
 		go func() {
 			if err := c.drive(conn, c.scenario.Payload(), c.meter.Recorder(i)); err != nil {
@@ -50,7 +51,7 @@ func (c *rawLargeClient) Run() {
 	}
 }
 
-func (c *rawLargeClient) drive(conn net.Conn, payload []byte, recorder meter.Recorder) error {
+func (c *largeClient) drive(conn net.Conn, payload []byte, recorder meter.Recorder) error {
 	m := c.meter
 	sent := make([]int64, c.scenario.Callers)
 	free := make(chan uint64, len(sent)) // places of the window
@@ -59,7 +60,7 @@ func (c *rawLargeClient) drive(conn net.Conn, payload []byte, recorder meter.Rec
 		free <- uint64(seq)
 	}
 	go func() {
-		frame := rawAppend(nil, 0, payload)
+		frame := appendFrame(nil, 0, payload)
 		for seq := range free {
 			binary.BigEndian.PutUint64(frame[4:], seq)
 			if _, err := conn.Write(frame); err != nil {
@@ -69,7 +70,7 @@ func (c *rawLargeClient) drive(conn net.Conn, payload []byte, recorder meter.Rec
 		}
 	}()
 	defer close(free)
-	frame := make([]byte, rawHeader+len(payload))
+	frame := make([]byte, headerSize+len(payload))
 	for {
 		if _, err := io.ReadFull(conn, frame); err != nil {
 			return err
@@ -85,7 +86,7 @@ func (c *rawLargeClient) drive(conn net.Conn, payload []byte, recorder meter.Rec
 		if !recorder.Record(sent[seq], now) {
 			return nil
 		}
-		if sent[seq] = now; seq == 0 && !bytes.Equal(frame[rawHeader:], payload) {
+		if sent[seq] = now; seq == 0 && !bytes.Equal(frame[headerSize:], payload) {
 			return errors.New("a reply of other content")
 		}
 		free <- seq

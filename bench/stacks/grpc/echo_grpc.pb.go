@@ -2,12 +2,13 @@
 // versions:
 // - protoc-gen-go-grpc v1.6.2
 // - protoc             v3.21.12
-// source: msg.proto
+// source: echo.proto
 
-package pb
+package main
 
 import (
 	context "context"
+	pb "github.com/henrylee2cn/teleport/bench/internal/pb"
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -29,8 +30,8 @@ const (
 //
 // Echo returns what it is given.
 type EchoClient interface {
-	EchoBlob(ctx context.Context, in *Blob, opts ...grpc.CallOption) (*Blob, error)
-	EchoMsg(ctx context.Context, in *Msg, opts ...grpc.CallOption) (*Msg, error)
+	EchoBlob(ctx context.Context, in *pb.Blob, opts ...grpc.CallOption) (*pb.Blob, error)
+	EchoMsg(ctx context.Context, in *pb.Msg, opts ...grpc.CallOption) (*pb.Msg, error)
 }
 
 type echoClient struct {
@@ -41,9 +42,9 @@ func NewEchoClient(cc grpc.ClientConnInterface) EchoClient {
 	return &echoClient{cc}
 }
 
-func (c *echoClient) EchoBlob(ctx context.Context, in *Blob, opts ...grpc.CallOption) (*Blob, error) {
+func (c *echoClient) EchoBlob(ctx context.Context, in *pb.Blob, opts ...grpc.CallOption) (*pb.Blob, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Blob)
+	out := new(pb.Blob)
 	err := c.cc.Invoke(ctx, Echo_EchoBlob_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -51,9 +52,9 @@ func (c *echoClient) EchoBlob(ctx context.Context, in *Blob, opts ...grpc.CallOp
 	return out, nil
 }
 
-func (c *echoClient) EchoMsg(ctx context.Context, in *Msg, opts ...grpc.CallOption) (*Msg, error) {
+func (c *echoClient) EchoMsg(ctx context.Context, in *pb.Msg, opts ...grpc.CallOption) (*pb.Msg, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Msg)
+	out := new(pb.Msg)
 	err := c.cc.Invoke(ctx, Echo_EchoMsg_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -67,8 +68,8 @@ func (c *echoClient) EchoMsg(ctx context.Context, in *Msg, opts ...grpc.CallOpti
 //
 // Echo returns what it is given.
 type EchoServer interface {
-	EchoBlob(context.Context, *Blob) (*Blob, error)
-	EchoMsg(context.Context, *Msg) (*Msg, error)
+	EchoBlob(context.Context, *pb.Blob) (*pb.Blob, error)
+	EchoMsg(context.Context, *pb.Msg) (*pb.Msg, error)
 	mustEmbedUnimplementedEchoServer()
 }
 
@@ -79,10 +80,10 @@ type EchoServer interface {
 // pointer dereference when methods are called.
 type UnimplementedEchoServer struct{}
 
-func (UnimplementedEchoServer) EchoBlob(context.Context, *Blob) (*Blob, error) {
+func (UnimplementedEchoServer) EchoBlob(context.Context, *pb.Blob) (*pb.Blob, error) {
 	return nil, status.Error(codes.Unimplemented, "method EchoBlob not implemented")
 }
-func (UnimplementedEchoServer) EchoMsg(context.Context, *Msg) (*Msg, error) {
+func (UnimplementedEchoServer) EchoMsg(context.Context, *pb.Msg) (*pb.Msg, error) {
 	return nil, status.Error(codes.Unimplemented, "method EchoMsg not implemented")
 }
 func (UnimplementedEchoServer) mustEmbedUnimplementedEchoServer() {}
@@ -107,7 +108,7 @@ func RegisterEchoServer(s grpc.ServiceRegistrar, srv EchoServer) {
 }
 
 func _Echo_EchoBlob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(Blob)
+	in := new(pb.Blob)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -119,13 +120,13 @@ func _Echo_EchoBlob_Handler(srv interface{}, ctx context.Context, dec func(inter
 		FullMethod: Echo_EchoBlob_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(EchoServer).EchoBlob(ctx, req.(*Blob))
+		return srv.(EchoServer).EchoBlob(ctx, req.(*pb.Blob))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _Echo_EchoMsg_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(Msg)
+	in := new(pb.Msg)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func _Echo_EchoMsg_Handler(srv interface{}, ctx context.Context, dec func(interf
 		FullMethod: Echo_EchoMsg_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(EchoServer).EchoMsg(ctx, req.(*Msg))
+		return srv.(EchoServer).EchoMsg(ctx, req.(*pb.Msg))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -159,5 +160,5 @@ var Echo_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
-	Metadata: "msg.proto",
+	Metadata: "echo.proto",
 }

@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"encoding/binary"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // Raw is the limit of what the same callers can reach: frames with a length on
@@ -19,14 +20,14 @@ import (
 // bytes), and the payload.
 type Raw struct{}
 
-var _ Stack = Raw{}
+var _ stack.Stack = Raw{}
 
 const (
-	rawHeader = 4 + 8
-	rawBuffer = 64 << 10
-	// rawLarge is the size of a frame from which a read brings less than one:
+	headerSize = 4 + 8
+	bufferSize = 64 << 10
+	// largeFrame is the size of a frame from which a read brings less than one:
 	// see runLarge.
-	rawLarge = 32 << 10
+	largeFrame = 32 << 10
 )
 
 // Name returns "raw".
@@ -34,7 +35,7 @@ func (Raw) Name() string { return "raw" }
 
 // Serve echoes frames.
 func (Raw) Serve(s scenario.Scenario, fail func(error)) (string, error) {
-	lis, addr, err := listen()
+	lis, addr, err := stack.Listen()
 	if err != nil {
 		return "", err
 	}
@@ -46,21 +47,21 @@ func (Raw) Serve(s scenario.Scenario, fail func(error)) (string, error) {
 				return
 			}
 			// An error is the end of the client, whose process reports why.
-			if isRawLarge(s) {
-				go func() { _ = rawEchoLarge(conn, rawHeader+s.Size) }()
+			if isLarge(s) {
+				go func() { _ = echoLarge(conn, headerSize+s.Size) }()
 			} else {
-				go func() { _ = rawEcho(conn, newRawReply(s.Body)) }()
+				go func() { _ = echo(conn, newReplyFunc(s.Body)) }()
 			}
 		}
 	}()
 	return addr, nil
 }
 
-func isRawLarge(s scenario.Scenario) bool { return rawHeader+s.Size >= rawLarge }
+func isLarge(s scenario.Scenario) bool { return headerSize+s.Size >= largeFrame }
 
-func rawEcho(conn net.Conn, reply rawReply) error {
-	in := rawReader{conn: conn, buf: make([]byte, rawBuffer)}
-	out := make([]byte, 0, rawBuffer)
+func echo(conn net.Conn, reply replyFunc) error {
+	in := reader{conn: conn, buf: make([]byte, bufferSize)}
+	out := make([]byte, 0, bufferSize)
 	for {
 		if err := in.fill(); err != nil {
 			return err
@@ -72,12 +73,12 @@ func rawEcho(conn net.Conn, reply rawReply) error {
 				break
 			}
 			start := len(out)
-			var header [rawHeader]byte
+			var header [headerSize]byte
 			var err error
 			if out, err = reply(append(out, header[:]...), payload); err != nil {
 				return err
 			}
-			binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-rawHeader))
+			binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-headerSize))
 			binary.BigEndian.PutUint64(out[start+4:], seq)
 		}
 		if len(out) == 0 {
@@ -89,15 +90,15 @@ func rawEcho(conn net.Conn, reply rawReply) error {
 	}
 }
 
-// rawReader cuts what was read into frames.
-type rawReader struct {
+// reader cuts what was read into frames.
+type reader struct {
 	conn       net.Conn
 	buf        []byte
 	start, end int // of what was read and not yet cut
 }
 
 // fill reads once. No whole frame may be left.
-func (r *rawReader) fill() error {
+func (r *reader) fill() error {
 	r.end = copy(r.buf, r.buf[r.start:r.end])
 	r.start = 0
 	n, err := r.conn.Read(r.buf[r.end:])
@@ -109,36 +110,36 @@ func (r *rawReader) fill() error {
 }
 
 // next returns a frame, if a whole one is there. It is valid until fill.
-func (r *rawReader) next() (seq uint64, payload []byte, ok bool) {
+func (r *reader) next() (seq uint64, payload []byte, ok bool) {
 	have := r.buf[r.start:r.end]
-	if len(have) < rawHeader {
+	if len(have) < headerSize {
 		return 0, nil, false
 	}
-	size := rawHeader + int(binary.BigEndian.Uint32(have))
+	size := headerSize + int(binary.BigEndian.Uint32(have))
 	if len(have) < size {
 		return 0, nil, false
 	}
 	r.start += size
-	return binary.BigEndian.Uint64(have[4:]), have[rawHeader:size], true
+	return binary.BigEndian.Uint64(have[4:]), have[headerSize:size], true
 }
 
-func rawAppend(dst []byte, seq uint64, payload []byte) []byte {
+func appendFrame(dst []byte, seq uint64, payload []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload)))
 	dst = binary.BigEndian.AppendUint64(dst, seq)
 	return append(dst, payload...)
 }
 
 // Dial connects.
-func (Raw) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error) {
-	var conns []connection
+func (Raw) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+	var conns []stack.Connection
 	payload := s.Payload()
-	large := &rawLargeClient{scenario: s, meter: m}
+	large := &largeClient{scenario: s, meter: m}
 	for i := range s.Conns + s.Idle {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return nil, err
 		}
-		if isRawLarge(s) {
+		if isLarge(s) {
 			large.conns = append(large.conns, conn)
 			continue
 		}
@@ -146,11 +147,11 @@ func (Raw) Dial(addr string, s scenario.Scenario, m *meter.Meter) (Client, error
 		if i >= s.Conns {
 			callers = 1 // that of an idle connection
 		}
-		mux := newRawMux(conn, callers, m)
-		conns = append(conns, func() caller { return mux.caller(s.Body, payload) })
+		shared := newMux(conn, callers, m)
+		conns = append(conns, func() stack.Caller { return shared.caller(s.Body, payload) })
 	}
-	if isRawLarge(s) {
+	if isLarge(s) {
 		return large, nil
 	}
-	return newCallers(s, m, conns)
+	return stack.NewCallers(s, m, conns)
 }

@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"fmt"
@@ -9,11 +9,11 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/meter"
 )
 
-// rawMux is a connection that callers share. The number of a frame is that of
+// mux is a connection that callers share. The number of a frame is that of
 // its caller.
-type rawMux struct {
+type mux struct {
 	conn    net.Conn
-	waiting []rawWaiting
+	waiting []waiter
 	taken   int // of those
 
 	mu       sync.Mutex // protects following
@@ -22,15 +22,15 @@ type rawMux struct {
 	flushing bool
 }
 
-// rawWaiting is where the reply to a caller comes.
-type rawWaiting struct {
+// waiter is where the reply to a caller comes.
+type waiter struct {
 	ready chan struct{}
 	reply []byte
 }
 
-// newRawMux reads the connection from now on.
-func newRawMux(conn net.Conn, callers int, m *meter.Meter) *rawMux {
-	x := &rawMux{conn: conn, waiting: make([]rawWaiting, callers)}
+// newMux reads the connection from now on.
+func newMux(conn net.Conn, callers int, m *meter.Meter) *mux {
+	x := &mux{conn: conn, waiting: make([]waiter, callers)}
 	for n := range x.waiting {
 		x.waiting[n].ready = make(chan struct{}, 1)
 	}
@@ -44,9 +44,9 @@ func newRawMux(conn net.Conn, callers int, m *meter.Meter) *rawMux {
 
 // call waits for the reply, which is valid until the caller's next call. The
 // first of those who want to write writes for all.
-func (x *rawMux) call(n int, payload []byte) ([]byte, error) {
+func (x *mux) call(n int, payload []byte) ([]byte, error) {
 	x.mu.Lock()
-	x.out = rawAppend(x.out, uint64(n), payload)
+	x.out = appendFrame(x.out, uint64(n), payload)
 	first := !x.flushing
 	x.flushing = true
 	x.mu.Unlock()
@@ -61,7 +61,7 @@ func (x *rawMux) call(n int, payload []byte) ([]byte, error) {
 	return w.reply, nil
 }
 
-func (x *rawMux) flush() error {
+func (x *mux) flush() error {
 	for {
 		x.mu.Lock()
 		out := x.out
@@ -81,8 +81,8 @@ func (x *rawMux) flush() error {
 	}
 }
 
-func (x *rawMux) read() error {
-	in := rawReader{conn: x.conn, buf: make([]byte, rawBuffer)}
+func (x *mux) read() error {
+	in := reader{conn: x.conn, buf: make([]byte, bufferSize)}
 	for {
 		if err := in.fill(); err != nil {
 			return err

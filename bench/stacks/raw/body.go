@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"encoding/json"
@@ -8,16 +8,17 @@ import (
 	"github.com/henrylee2cn/teleport/bench/internal/object"
 	"github.com/henrylee2cn/teleport/bench/internal/pb"
 	"github.com/henrylee2cn/teleport/bench/internal/scenario"
+	"github.com/henrylee2cn/teleport/bench/internal/stack"
 )
 
 // Where a scenario wants a codec, raw uses it where that costs least: each
 // caller encodes its own request and decodes its own reply, and the server does
 // both in the goroutine that reads. Messages and buffers are reused.
 
-// rawReply appends the reply to a request to dst. It is for one goroutine.
-type rawReply func(dst, request []byte) ([]byte, error)
+// replyFunc appends the reply to a request to dst. It is for one goroutine.
+type replyFunc func(dst, request []byte) ([]byte, error)
 
-func newRawReply(body scenario.Body) rawReply {
+func newReplyFunc(body scenario.Body) replyFunc {
 	switch body {
 	case scenario.Proto:
 		msg := new(pb.Msg)
@@ -42,14 +43,14 @@ func newRawReply(body scenario.Body) rawReply {
 
 // caller returns the next caller of the connection. The payload is that of a
 // scenario with opaque bytes.
-func (x *rawMux) caller(body scenario.Body, payload []byte) caller {
+func (x *mux) caller(body scenario.Body, payload []byte) stack.Caller {
 	n := x.taken
 	x.taken++
 	switch body {
 	case scenario.Proto:
 		request, reply := pb.Sample(), new(pb.Msg)
 		var buf []byte
-		return callMsg(request, func() (_ *pb.Msg, err error) {
+		return pb.Call(request, func() (_ *pb.Msg, err error) {
 			if buf, err = (proto.MarshalOptions{}).MarshalAppend(buf[:0], request); err != nil {
 				return nil, err
 			}
@@ -61,7 +62,7 @@ func (x *rawMux) caller(body scenario.Body, payload []byte) caller {
 		})
 	case scenario.JSON:
 		request := object.Sample()
-		return callOrder(request, func() (*object.Order, error) {
+		return object.Call(request, func() (*object.Order, error) {
 			encoded, err := json.Marshal(request)
 			if err != nil {
 				return nil, err
@@ -73,5 +74,5 @@ func (x *rawMux) caller(body scenario.Body, payload []byte) caller {
 			return reply, json.Unmarshal(encoded, reply)
 		})
 	}
-	return callBytes(payload, func() ([]byte, error) { return x.call(n, payload) })
+	return stack.CallBytes(payload, func() ([]byte, error) { return x.call(n, payload) })
 }

@@ -1,5 +1,0 @@
-//go:build gate
-
-package stack
-
-var others []Stack
