@@ -376,7 +376,7 @@ func (c *Conn) queuePacket(p *Packet, how patience) (target uint64, flush bool, 
 		case uint64(n) <= min(maxGathered, uint64(p.SizeLimit())) && !p.HasMeta():
 			target, flush, err = c.out.commitBytes(c, ctx, p, n, how)
 			return target, c.flushUnless(flush, ctx, how), err
-		case n > writeChunk && how.waitsForRoom() && ctx.Done() == nil:
+		case len(body) > writeChunk && how.waitsForRoom() && ctx.Done() == nil:
 			return 0, false, c.writeLarge(p, body)
 		}
 	}
@@ -405,17 +405,23 @@ func (c *Conn) queueEncoded(ctx context.Context, p *Packet, how patience) (targe
 	return target, c.flushUnless(flush, ctx, how), err
 }
 
-// writeLarge is queuePacket for a packet whose body is large and encoded. It does
-// not copy the body, which is the user's: it returns when that is not needed any
-// more, since the kernel has it or the Conn has failed.
+// largeHead is how much of a large body is copied behind its header, since a header that
+// leaves alone wakes the other side for nothing.
+const largeHead = 16 << 10
+
+// writeLarge is queuePacket for a packet whose body is encoded and of more than
+// writeChunk bytes. It does not copy the body, which is the user's, but for its
+// beginning: it returns when that is not needed any more, since the kernel has it or the
+// Conn has failed.
 func (c *Conn) writeLarge(p *Packet, body []byte) (err error) {
-	header := getBuffer(frameOverhead + len(p.uri))
-	if header.B, err = appendFrameHeader(header.B, p, len(body)); err != nil {
-		putBuffer(header)
+	head := getBuffer(frameOverhead + len(p.uri) + largeHead)
+	if head.B, err = appendFrameHeader(head.B, p, len(body)); err != nil {
+		putBuffer(head)
 		return packError(err)
 	}
-	lent := &buffer{B: body, shared: true, done: make(chan struct{})}
-	flusher, err := c.out.commitLarge(c, header, lent)
+	head.B = append(head.B, body[:largeHead]...)
+	lent := &buffer{B: body[largeHead:], shared: true, done: make(chan struct{})}
+	flusher, err := c.out.commitLarge(c, head, lent)
 	if err != nil {
 		return err
 	}

@@ -117,16 +117,16 @@ func (o *outbox) commitBytes(c *Conn, ctx context.Context, p *Packet, n int, how
 
 // commitLarge is commit for a frame in two parts, of which the second is not
 // pooled.
-func (o *outbox) commitLarge(c *Conn, header, body *buffer) (flusher bool, err error) {
+func (o *outbox) commitLarge(c *Conn, head, rest *buffer) (flusher bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.admitFrame(c, nil, mayWait); err != nil {
-		putBuffer(header)
+		putBuffer(head)
 		return false, err
 	}
-	n := len(header.B) + len(body.B)
-	o.gather(header)
-	o.push(body)
+	n := len(head.B) + len(rest.B)
+	o.gather(head)
+	o.push(rest)
 	_, flusher = o.count(c, n, mayWait)
 	return flusher, nil
 }
