@@ -43,6 +43,7 @@ var scenarios = []entry{
 // stacks are those of the bench, in the order of the tables.
 var stacks = []entry{
 	{"raw", "what the machine can do: frames of length, number and payload, read and written in batches; no codec and no goroutine a call (with protobuf, its fastest use)"},
+	{"raw-worker", "raw, whose server hands each frame to another goroutine, which sends the reply: what is left of raw when a handler may block"},
 	{"tp", "this library, typed handlers (`RegPull`)"},
 	{"tp-controller", "the same with the method of a controller, called by reflection"},
 	{"tp-inline", "typed, in the goroutine that reads (`DispatchInline`)"},
@@ -54,7 +55,7 @@ var stacks = []entry{
 }
 
 // variants are the stacks that are measured against tp, not against others.
-var variants = []string{"tp-controller", "tp-inline", "tp-plugins"}
+var variants = []string{"raw-worker", "tp-controller", "tp-inline", "tp-plugins"}
 
 // growing are the beginnings of the ids of scenarios that repeat S2 with more
 // and more of something, the number of which follows.

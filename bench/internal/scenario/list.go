@@ -3,12 +3,18 @@ package scenario
 // payload is the size of a common request, in bytes.
 const payload = 581
 
+// stacks are all that are measured, in this order within a round.
+var stacks = []string{
+	"raw", "raw-worker", "tp", "tp-controller", "tp-inline", "tp-plugins", "grpc", "drpc", "netrpc", "nats",
+}
+
 // The stacks of a scenario. Variants of tp are measured where they differ from
 // it most: where connections are shared, and where they are not.
 var (
 	onlyTP   = []string{"tp"}
 	limit    = []string{"raw", "tp"}
 	asPeers  = []string{"raw", "tp", "grpc", "drpc", "netrpc", "nats"}
+	handed   = []string{"raw", "raw-worker", "tp", "grpc", "drpc", "netrpc", "nats"}
 	variants = []string{"raw", "tp", "tp-controller", "tp-inline", "tp-plugins", "grpc", "drpc", "netrpc", "nats"}
 	proto    = []string{"raw", "tp", "grpc", "drpc"}
 )
@@ -17,7 +23,7 @@ var (
 // rounds of one second each: who adds a line may have to shorten another. What
 // they are called is in the catalog of package report.
 var all = []Scenario{
-	{ID: "S1", Conns: 1, Callers: 1, Size: payload, Stacks: asPeers},
+	{ID: "S1", Conns: 1, Callers: 1, Size: payload, Stacks: handed},
 	{ID: "S2", Conns: 1, Callers: 100, Size: payload, Stacks: variants},
 	{ID: "S3", Conns: 1, Callers: 1000, Size: payload, Stacks: asPeers},
 	{ID: "S4", Conns: 100, Callers: 1, Size: payload, Stacks: variants},

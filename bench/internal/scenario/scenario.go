@@ -73,11 +73,11 @@ func Pick(list string) ([]Scenario, error) {
 // is empty, in that in which they are measured.
 func PickStacks(list string) ([]string, error) {
 	if list == "" {
-		return variants, nil
+		return stacks, nil
 	}
 	picked := strings.Split(list, ",")
 	for _, name := range picked {
-		if !slices.Contains(variants, name) {
+		if !slices.Contains(stacks, name) {
 			return nil, fmt.Errorf("there is no stack %q", name)
 		}
 	}

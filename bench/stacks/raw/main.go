@@ -3,4 +3,4 @@ package main
 
 import "github.com/henrylee2cn/teleport/bench/internal/process"
 
-func main() { process.Child(Raw{}) }
+func main() { process.Child(Raw{}, Raw{worker: true}) }

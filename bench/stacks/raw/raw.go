@@ -18,7 +18,9 @@ import (
 //
 // A frame is the length of its payload (4 bytes), a number that comes back (8
 // bytes), and the payload.
-type Raw struct{}
+type Raw struct {
+	worker bool // a variant: another goroutine of the server sends the reply
+}
 
 var _ stack.Stack = Raw{}
 
@@ -30,11 +32,16 @@ const (
 	largeFrame = 32 << 10
 )
 
-// Name returns "raw".
-func (Raw) Name() string { return "raw" }
+// Name returns "raw", or that of the variant.
+func (r Raw) Name() string {
+	if r.worker {
+		return "raw-worker"
+	}
+	return "raw"
+}
 
 // Serve echoes frames.
-func (Raw) Serve(s scenario.Scenario, fail func(error)) (string, error) {
+func (r Raw) Serve(s scenario.Scenario, fail func(error)) (string, error) {
 	lis, addr, err := stack.Listen()
 	if err != nil {
 		return "", err
@@ -47,7 +54,9 @@ func (Raw) Serve(s scenario.Scenario, fail func(error)) (string, error) {
 				return
 			}
 			// An error is the end of the client, whose process reports why.
-			if isLarge(s) {
+			if r.worker {
+				go func() { _ = echoByWorker(conn) }()
+			} else if isLarge(s) {
 				go func() { _ = echoLarge(conn, headerSize+s.Size) }()
 			} else {
 				go func() { _ = echo(conn, newReplyFunc(s.Body)) }()
@@ -130,7 +139,12 @@ func appendFrame(dst []byte, seq uint64, payload []byte) []byte {
 }
 
 // Dial connects.
-func (Raw) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+func (r Raw) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Client, error) {
+	if r.worker {
+		if err := stack.Carries(r.Name(), s, scenario.Bytes); err != nil {
+			return nil, err
+		}
+	}
 	var conns []stack.Connection
 	payload := s.Payload()
 	large := &largeClient{scenario: s, meter: m}
