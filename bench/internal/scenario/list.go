@@ -14,7 +14,7 @@ var (
 	onlyTP   = []string{"tp"}
 	limit    = []string{"raw", "tp"}
 	asPeers  = []string{"raw", "tp", "grpc", "drpc", "netrpc", "nats"}
-	handed   = []string{"raw", "raw-worker", "tp", "grpc", "drpc", "netrpc", "nats"}
+	handed   = []string{"raw", "raw-worker", "tp", "tp-inline", "grpc", "drpc", "netrpc", "nats"}
 	variants = []string{"raw", "tp", "tp-controller", "tp-inline", "tp-plugins", "grpc", "drpc", "netrpc", "nats"}
 	proto    = []string{"raw", "tp", "grpc", "drpc"}
 )
