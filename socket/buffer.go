@@ -36,7 +36,7 @@ type buffer struct {
 
 var (
 	readBuffers  = sync.Pool{New: func() any { return newReadBuffer(readBufferSize) }}
-	classBuffers [classes]sync.Pool
+	classBuffers [firstKept]sync.Pool // the larger ones have freeLists
 )
 
 // getBuffer returns an empty buffer with room for n bytes.
@@ -56,10 +56,19 @@ func (b *buffer) release(sent bool) {
 }
 
 func getClass(class int) *buffer {
-	if b, ok := classBuffers[class].Get().(*buffer); ok {
+	if b := getFree(class); b != nil {
 		return b
 	}
 	return &buffer{B: make([]byte, 0, classSize(class))}
+}
+
+// getFree returns a pooled buffer, or nil if there is none.
+func getFree(class int) *buffer {
+	if class >= firstKept {
+		return freeLists[class-firstKept].get()
+	}
+	b, _ := classBuffers[class].Get().(*buffer)
+	return b
 }
 
 func putBuffer(b *buffer) {
@@ -75,7 +84,11 @@ func putBuffer(b *buffer) {
 	if classSize(class) > cap(b.B) {
 		class-- // the largest that it has room for
 	}
-	if class >= 0 && class < classes {
+	switch {
+	case class < 0 || class >= classes: // too small, or too large to be kept
+	case class >= firstKept:
+		freeLists[class-firstKept].put(b)
+	default:
 		classBuffers[class].Put(b)
 	}
 }
@@ -114,7 +127,7 @@ func grow(b *buffer, next, n int) *buffer {
 	class := classOf(next)
 	grown := (*buffer)(nil)
 	if all := classOf(n); len(b.B) >= firstRead && all < classes {
-		grown, _ = classBuffers[all].Get().(*buffer)
+		grown = getFree(all)
 	}
 	switch {
 	case grown != nil:
