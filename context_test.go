@@ -29,8 +29,8 @@ func tracer(seen func(hook string, words []string)) everyHook {
 			Context() context.Context
 			SetContext(context.Context)
 		})
-		// PreReadHeader belongs to no exchange yet; PostWritePull may run beside
-		// the hooks of the reply.
+		// PreReadHeader belongs to no exchange yet, and what PostWritePull notes is
+		// of no interest here.
 		if !ok || hook == "PreReadHeader" || hook == "PostWritePull" {
 			return nil
 		}
@@ -102,8 +102,8 @@ func TestContextFlowsFromHookToHook(t *testing.T) {
 	}
 }
 
-// PostWritePull and the hooks of the reply run side by side, and both may use
-// the context.
+// Each hook of a pull may use and replace the context, also where the reply is there
+// before PostWritePull has run.
 func TestContextOfPullIsRaceFree(t *testing.T) {
 	t.Parallel()
 	srv := newPeer(t, tp.PeerConfig{})

@@ -603,8 +603,8 @@ func (c *PullCmd) Context() context.Context {
 	return c.output.Context()
 }
 
-// SetContext replaces the context, for plugins. PostWritePull may run beside
-// the hooks of the reply, so it is safe for concurrent use.
+// SetContext replaces the context, for plugins. It is safe for concurrent use: what a hook
+// has started may ask for the context while the next hook replaces it.
 func (c *PullCmd) SetContext(ctx context.Context) { c.hooked.Store(&ctx) }
 
 // Public returns the session's map of the user's own values.

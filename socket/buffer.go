@@ -36,7 +36,7 @@ type buffer struct {
 
 var (
 	readBuffers  = sync.Pool{New: func() any { return newReadBuffer(readBufferSize) }}
-	classBuffers [firstKept]sync.Pool // the larger ones have freeLists
+	classBuffers [classes]sync.Pool // the larger ones have freeLists before
 )
 
 // getBuffer returns an empty buffer with room for n bytes.
@@ -65,7 +65,9 @@ func getClass(class int) *buffer {
 // getFree returns a pooled buffer, or nil if there is none.
 func getFree(class int) *buffer {
 	if class >= firstKept {
-		return freeLists[class-firstKept].get()
+		if b := freeLists[class-firstKept].get(); b != nil {
+			return b
+		}
 	}
 	b, _ := classBuffers[class].Get().(*buffer)
 	return b
@@ -86,8 +88,7 @@ func putBuffer(b *buffer) {
 	}
 	switch {
 	case class < 0 || class >= classes: // too small, or too large to be kept
-	case class >= firstKept:
-		freeLists[class-firstKept].put(b)
+	case class >= firstKept && freeLists[class-firstKept].put(b):
 	default:
 		classBuffers[class].Put(b)
 	}

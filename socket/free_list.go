@@ -16,6 +16,7 @@ import (
 type freeList struct {
 	mu     sync.Mutex // protects following
 	free   []*buffer  // the last that came is the first that goes, for a cache may have it
+	bytes  int        // that they have
 	unused int        // how many of the first were not needed since the last sweep
 	swept  time.Time
 	watch  bool // a collection will be noticed
@@ -24,7 +25,8 @@ type freeList struct {
 const (
 	// firstKept is the smallest class that has a freeList: of 128 KiB.
 	firstKept = 8
-	// mostKept is how much the free buffers of one class may take.
+	// mostKept is how much the free buffers of one class may take. Those beyond
+	// are in a sync.Pool.
 	mostKept = 16 << 20
 	// sweepPause is how long a buffer lies unused, at least, before it is dropped.
 	sweepPause = time.Second
@@ -43,22 +45,25 @@ func (f *freeList) get() *buffer {
 	b := f.free[last]
 	f.free[last] = nil
 	f.free = f.free[:last]
+	f.bytes -= cap(b.B)
 	f.unused = min(f.unused, last)
 	return b
 }
 
-// put takes a buffer over.
-func (f *freeList) put(b *buffer) {
+// put takes a buffer over, unless there are enough.
+func (f *freeList) put(b *buffer) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if (len(f.free)+1)*cap(b.B) > mostKept {
-		return
+	if f.bytes+cap(b.B) > mostKept {
+		return false
 	}
 	f.free = append(f.free, b)
+	f.bytes += cap(b.B)
 	if !f.watch {
 		f.watch = true
 		f.onCollection()
 	}
+	return true
 }
 
 // onCollection has sweep called after the next collection. So a process in which nothing
@@ -83,6 +88,9 @@ func (f *freeList) sweep() {
 func (f *freeList) drop(now time.Time) {
 	if now.Sub(f.swept) < sweepPause {
 		return
+	}
+	for _, b := range f.free[:f.unused] {
+		f.bytes -= cap(b.B)
 	}
 	f.free = slices.Delete(f.free, 0, f.unused)
 	f.unused, f.swept = len(f.free), now

@@ -13,10 +13,13 @@ const (
 	// writeChunk is the most that is given to the kernel at once of small
 	// frames, and what it must take within the write timeout.
 	writeChunk = 64 << 10
-	// maxWrite is the most that is given to it at once of a large frame. With
-	// 256 KiB the other side wakes more often, and 1 MiB there and back takes a
-	// tenth longer; 2 MiB gain nothing.
+	// maxWrite is the most that is given to it at once of a large frame, if it
+	// takes that without waiting. With 256 KiB the other side wakes more often,
+	// and 1 MiB there and back takes a tenth longer; 2 MiB gain nothing.
 	maxWrite = 1 << 20
+	// maxWait is the most that is written in one wait for the kernel. What it
+	// takes is counted after that: others wait for room in the queue.
+	maxWait = 256 << 10
 	// flushRounds is how often a writer flushes for others before it hands
 	// the rest to another goroutine.
 	flushRounds = 8
@@ -128,12 +131,12 @@ func (c *Conn) writeBatch(batch []*buffer, from int) (uncounted int) {
 // write gives the kernel some of b. It takes at least writeChunk, or all, within
 // the write timeout.
 func (c *Conn) write(b []byte) (n int, err error) {
-	if c.raw != nil && c.out.due == 0 && len(b) <= writeChunk { // most often there is room
-		if n, err = c.writeOnce(b); n > 0 || err != nil {
+	if c.raw != nil && c.out.due == 0 { // most often there is room
+		if n, err = c.writeOnce(b[:min(len(b), maxWrite)]); n > 0 || err != nil {
 			return n, err
 		}
 	}
-	most := maxWrite
+	most := maxWait
 	if c.out.due > 0 {
 		most = int(c.out.due) // of the 64 KiB that the deadline is for
 	} else {

@@ -235,6 +235,74 @@ func TestWriteLargeSlowly(t *testing.T) {
 	equal(t, "read", <-read, int64(p.Size()))
 }
 
+// Who waits for room in the queue waits for what has left, so that the kernel takes a
+// part of a large frame is to be seen before it has all of a piece.
+func TestLargeFrameIsCountedAsItLeaves(t *testing.T) {
+	a, b := tcpPair(t)
+	noError(t, b.(*net.TCPConn).SetReadBuffer(16<<10))
+	noError(t, a.(*net.TCPConn).SetWriteBuffer(16<<10))
+	c := socket.NewConn(a, socket.Options{})
+	written := make(chan error, 1)
+	go func() { written <- c.QueuePacket(bodyPacket(4 << 20)) }()
+	const arrived = 700 << 10
+	_, err := io.CopyN(io.Discard, b, arrived)
+	noError(t, err)
+	for deadline := time.Now().Add(20 * time.Second); c.Queued() > 4<<20-arrived/2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d bytes have arrived, and %d wait", arrived, 4<<20, c.Queued())
+		}
+	}
+	noError(t, c.Close())
+	wantError(t, <-written, socket.ErrProactivelyCloseSocket)
+}
+
+// Frames of all sizes around those at which they are written in another way, with URIs
+// that alone are large.
+func TestWriteAllSizes(t *testing.T) {
+	a, b := tcpPair(t)
+	w, r := socket.NewConn(a, socket.Options{}), socket.NewConn(b, socket.Options{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer w.Close()
+	defer r.Close()
+	const KiB = 1 << 10
+	var sizes []int
+	for _, n := range []int{4 * KiB, 16 * KiB, 64 * KiB, 80 * KiB, 128 * KiB, 136 * KiB, 1024 * KiB, 1040 * KiB, 4096 * KiB} {
+		sizes = append(sizes, n-1, n, n+1)
+	}
+	sizes = append(sizes, 0, 1, 64*KiB-40)
+	uris := []string{"", "/a", strings.Repeat("u", 900), strings.Repeat("u", 70*KiB)}
+	body := func(i, j, n int) []byte { return bytes.Repeat([]byte{byte(i*len(uris) + j + 1)}, n) }
+	wg.Go(func() {
+		for i, n := range sizes {
+			for j, uri := range uris {
+				b := body(i, j, n)
+				p := socket.NewPacket(socket.WithUri(uri), socket.WithBody(b))
+				if j%2 == 1 {
+					p.Meta().Set("k", strings.Repeat("v", 20*KiB))
+				}
+				if err := w.QueuePacket(p); err != nil {
+					t.Errorf("a body of %d bytes, a URI of %d: %v", n, len(uri), err)
+					w.Close()
+				}
+				clear(b) // it is the user's again
+			}
+		}
+	})
+	for i, n := range sizes {
+		for j, uri := range uris {
+			var got []byte
+			p := socket.NewPacket(socket.WithBody(&got))
+			if err := r.ReadPacket(p); err != nil {
+				t.Fatalf("a body of %d bytes, a URI of %d: %v", n, len(uri), err)
+			}
+			if p.Uri() != uri || !bytes.Equal(got, body(i, j, n)) {
+				t.Fatalf("a body of %d bytes, a URI of %d: got %d and %d, or others", n, len(uri), len(got), len(p.Uri()))
+			}
+		}
+	}
+}
+
 // What the reader sends never waits: it has a reserve, and then it fails.
 func TestWriteNoWait(t *testing.T) {
 	for name, protoFunc := range map[string]socket.ProtoFunc{"appender": nil, "stage": newStagedFastProto} {

@@ -60,6 +60,8 @@ type Audience struct {
 
 var _ Client = (*Audience)(nil)
 
+// NewAudience returns an Audience of so many clients, each of whom gets every message, of
+// size bytes. ack is called once for each round that all of them have heard, and to begin.
 func NewAudience(clients, size int, m *meter.Meter, ack func() error) *Audience {
 	return &Audience{
 		clients: int64(clients), size: size, meter: m, ack: ack,

@@ -51,7 +51,7 @@ func (NetRPC) Dial(addr string, s scenario.Scenario, m *meter.Meter) (stack.Clie
 			return nil, err
 		}
 		call := func() (reply []byte, err error) {
-			err = client.Call("Echo.Bytes", payload, &reply)
+			err = client.Call("Echo.Bytes", &payload, &reply)
 			return reply, err
 		}
 		conns = append(conns, func() stack.Caller { return stack.CallBytes(payload, call) })
