@@ -143,6 +143,110 @@ func TestArrivedWhileFilterRuns(t *testing.T) {
 	release()
 }
 
+// pullBefore has a server read a pull of /x, which must run, and others, with one read.
+func pullBefore(t *testing.T, srv *tp.Peer, others ...*socket.Packet) {
+	ran := make(chan bool, 1)
+	tp.RegPull(srv.PullRouter, "x", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) {
+		select {
+		case ran <- true:
+		default:
+		}
+		return nil, nil
+	})
+	conn, err := net.Dial("tcp", serve(t, srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := socket.NewConn(conn, socket.Options{})
+	defer c.Close()
+	for i, p := range append([]*socket.Packet{aPull("/x")}, others...) {
+		p.SetSeq(uint64(i + 1))
+		if err := c.QueuePacketNoWait(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.FlushSoon()
+	select {
+	case <-ran:
+	case <-time.After(30 * time.Second):
+		t.Error("the pull waits for what came behind it")
+	}
+}
+
+// aPull returns a pull with a body that is counted among what handlers hold.
+func aPull(uri string, settings ...socket.PacketSetting) *socket.Packet {
+	return socket.NewPacket(append([]socket.PacketSetting{
+		socket.WithPtype(tp.TypePull), socket.WithUri(uri), socket.WithBody(make([]byte, 5<<10)),
+	}, settings...)...)
+}
+
+// A pull does not wait for the header hook of one that came with it.
+func TestPullBeforeHook(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	pullBefore(t, newPeer(t, tp.PeerConfig{}, headerHook(func(ctx tp.ReadCtx) {
+		if ctx.Input().Seq() == 2 {
+			<-stop
+		}
+	})), aPull("/x"))
+}
+
+// Nor for its filter.
+func TestPullBeforeFilter(t *testing.T) {
+	filter := &stuckFilter{make(chan struct{})}
+	defer close(filter.stop)
+	xfer.Replace(filter)
+	pullBefore(t, newPeer(t, tp.PeerConfig{}), aPull("/x", socket.WithXferPipe('S')))
+}
+
+// Nor for the handler of one that runs in the reader.
+func TestPullBeforeInline(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	srv := newPeer(t, tp.PeerConfig{})
+	tp.RegPull(srv.PullRouter.Dispatch(tp.DispatchInline), "inline", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) {
+		<-stop
+		return nil, nil
+	})
+	pullBefore(t, srv, aPull("/inline"))
+}
+
+// Nor for room in the line of pushes and ordered pulls.
+func TestPullBeforeLine(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	for _, ptype := range []byte{tp.TypePull, tp.TypePush} {
+		srv := newPeer(t, tp.PeerConfig{PushQueueLimit: 1})
+		tp.RegPull(srv.PullRouter.Dispatch(tp.DispatchOrdered), "late", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) {
+			<-stop
+			return nil, nil
+		})
+		tp.RegPush(srv.PushRouter, "late", func(tp.PushCtx, *[]byte) { <-stop })
+		pullBefore(t, srv, aPull("/late", socket.WithPtype(ptype)), aPull("/late", socket.WithPtype(ptype)))
+	}
+}
+
+// refusedHook waits when an exchange has failed.
+type refusedHook struct{ stop chan struct{} }
+
+func (refusedHook) Name() string { return "refused-hook" }
+
+func (h refusedHook) PostExchange(ctx tp.ExchangeCtx) *tp.Rerror {
+	if ctx.Rerror() != nil {
+		<-h.stop
+	}
+	return nil
+}
+
+// Nor for the hook of one that is refused, whatever for.
+func TestPullBeforeRefused(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	for _, cfg := range []tp.PeerConfig{{MaxSessionHandlers: 1}, {MaxSessionHandlerBytes: 6 << 10}} {
+		pullBefore(t, newPeer(t, cfg, refusedHook{stop}), aPull("/x"))
+	}
+}
+
 // A goroutine of a handler may wait for its context while the handler asks for the
 // query.
 func TestQueryBesideContext(t *testing.T) {

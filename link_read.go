@@ -54,33 +54,31 @@ func (l *link) showsInput() bool {
 	return l.peer.plugins.readsHeaders() || !l.conn.TakesFrame()
 }
 
+// handful is how many pulls, and replies, a reader has in hand at most: about as many
+// small ones as a read brings.
+const handful = 128
+
 // arrival is what a reader that is not idle has in hand.
 type arrival struct {
 	packet  socket.Packet // shown to nobody
-	replied [64]*PullCmd  // the first n are finished, but for telling who waits
-	n       int
-	more    int // packets beside the first
+	more    int           // packets beside the first
+	replied []*PullCmd    // finished, but for telling who waits
+	pulls   []*handlerCtx // begun, but for giving them to the workers
 }
 
-var arrivals = sync.Pool{New: func() any { return new(arrival) }}
+var arrivals = sync.Pool{New: func() any {
+	return &arrival{replied: make([]*PullCmd, 0, handful), pulls: make([]*handlerCtx, 0, handful)}
+}}
 
 // wake tells those who wait for replies that they have come: all at once, so
 // that what they send next leaves in one write. One at a time, another processor
 // would take each to a write of its own.
 func (a *arrival) wake() {
-	for i, cmd := range a.replied[:a.n] {
+	for i, cmd := range a.replied {
 		a.replied[i] = nil
 		cmd.finished()
 	}
-	a.n = 0
-}
-
-// add leaves it to wake to tell who waits for cmd.
-func (a *arrival) add(cmd *PullCmd) {
-	a.replied[a.n] = cmd
-	if a.n++; a.n == len(a.replied) {
-		a.wake()
-	}
+	a.replied = a.replied[:0]
 }
 
 // readArrived reads one packet, and then those that have arrived as a whole
@@ -90,7 +88,7 @@ func (l *link) readArrived() error {
 	err := l.readPacket(&l.arrived.packet, nil)
 	for err == nil && l.conn.FrameArrived() && !l.showsInput() {
 		if l.arrived.more++; l.arrived.more%yieldAfter == 0 {
-			l.wakeArrived()
+			l.passOn()
 			runtime.Gosched()
 		}
 		err = l.readPacket(&l.arrived.packet, nil)
@@ -99,12 +97,31 @@ func (l *link) readArrived() error {
 	return err
 }
 
-// wakeArrived wakes those whose replies have come. It must be called before
-// anything that may take time, above all code of the user: their own deadlines do
-// not help them any more.
-func (l *link) wakeArrived() {
-	if l.arrived != nil {
-		l.arrived.wake()
+// passOn gives what the reader has in hand to those who are to have it. It must be
+// called before anything that may take time, above all code of the user: the deadlines
+// of those who wait do not help them any more.
+func (l *link) passOn() {
+	if a := l.arrived; a != nil {
+		a.wake()
+		a.start(l)
+	}
+}
+
+// start gives the pulls to the workers of l's peer: all at once, so that they are not
+// taken one by one while the reader adds to them.
+func (a *arrival) start(l *link) {
+	if len(a.pulls) == 0 {
+		return
+	}
+	started := l.peer.pool.startExchanges(a.pulls)
+	left := a.pulls[:copy(a.pulls, a.pulls[started:])]
+	clear(a.pulls[len(left):])
+	for a.pulls = left; len(a.pulls) > 0; {
+		last := len(a.pulls) - 1
+		c := a.pulls[last]
+		a.pulls[last] = nil
+		a.pulls = a.pulls[:last] // now: a hook may end the reader
+		l.refuseBusy(c)
 	}
 }
 
@@ -114,10 +131,10 @@ func (l *link) releaseArrived() {
 	if a == nil {
 		return
 	}
+	l.passOn()
 	l.arrived = nil
 	n := 1 + a.more
 	a.more = 0
-	a.wake()
 	a.packet.Reset()
 	arrivals.Put(a)
 	l.countRead(n)
@@ -184,8 +201,8 @@ func (l *link) notRead(p *socket.Packet, c *handlerCtx, err error) error {
 // handle passes a packet on to who handles it. It takes the packet over, and c
 // if there is one. An error closes the link.
 func (l *link) handle(p *socket.Packet, c *handlerCtx) error {
-	if p.Ptype() != TypeReply {
-		l.wakeArrived() // what follows may take time
+	if p.Ptype() != TypeReply && p.Ptype() != TypePull {
+		l.passOn() // what follows may take time
 	}
 	if err := l.checkRate(); err != nil {
 		return err
@@ -246,7 +263,10 @@ func (l *link) finishPull(cmd *PullCmd) {
 		cmd.finished()
 		return
 	}
-	l.arrived.add(cmd)
+	l.arrived.replied = append(l.arrived.replied, cmd)
+	if len(l.arrived.replied) == handful {
+		l.passOn()
+	}
 }
 
 // expect notes whether a body was wanted as it came: the next one will be too.
@@ -259,7 +279,7 @@ func (l *link) expect(bytes bool) {
 // dropReply drops a reply to no pull under way: it is late, or comes twice. Each pull
 // that was given up may have one.
 func (l *link) dropReply(p *socket.Packet) error {
-	l.wakeArrived() // the logger may be slow
+	l.passOn() // the logger may be slow
 	l.peer.tally.refuse(refusedLate)
 	l.peer.log().Debugf("session %s: a reply to no pull under way: seq %d, uri %q: late or twice", l.sess.Id(), p.Seq(), clipURI(p.Uri()))
 	p.ReleaseBody()
@@ -285,9 +305,12 @@ func (l *link) handlePull(c *handlerCtx) error {
 		return nil
 	}
 	if many {
-		l.peer.tally.refuse(refusedHandlers)
-		l.refusePull(c, tooBusy())
+		l.passOn()
+		l.refuseBusy(c)
 		return nil
+	}
+	if l.peer.plugins.readsPullHeaders() {
+		l.passOn()
 	}
 	c.rerr = l.counted(c, l.peer.plugins.PostReadPullHeader)
 	if c.rerr == nil {
@@ -299,22 +322,37 @@ func (l *link) handlePull(c *handlerCtx) error {
 		l.expect(c.handler.newArg == nil)
 	}
 	if !l.hold(c) {
+		l.passOn()
 		l.peer.tally.refuse(refusedBytes)
 		l.refusePull(c, tooLarge())
 		return nil
 	}
 	switch mode {
 	case DispatchInline:
+		l.passOn()
 		c.run()
 	case DispatchOrdered:
+		l.passOn()
 		return l.order(c)
 	default:
-		if !l.peer.pool.startExchange(c) {
-			l.peer.tally.refuse(refusedHandlers)
-			l.refusePull(c, tooBusy())
-		}
+		l.startPull(c)
 	}
 	return nil
+}
+
+// startPull gives the pull to the workers, at once or soon.
+func (l *link) startPull(c *handlerCtx) {
+	a := l.arrived
+	if a == nil {
+		if !l.peer.pool.startExchange(c) {
+			l.refuseBusy(c)
+		}
+		return
+	}
+	a.pulls = append(a.pulls, c)
+	if len(a.pulls) == handful {
+		l.passOn()
+	}
 }
 
 // counted runs the header hooks of an exchange that begin has counted. They
@@ -339,6 +377,12 @@ func tooBusy() *Rerror {
 func tooLarge() *Rerror {
 	return NewRerror(CodeServiceUnavailable, CodeText(CodeServiceUnavailable),
 		"the running handlers hold too many bytes: see PeerConfig.MaxSessionHandlerBytes and MaxHandlerBytes")
+}
+
+// refuseBusy is refusePull where too many handlers run.
+func (l *link) refuseBusy(c *handlerCtx) {
+	l.peer.tally.refuse(refusedHandlers)
+	l.refusePull(c, tooBusy())
 }
 
 // refusePull answers from the reader why a pull that begin has counted is not executed.

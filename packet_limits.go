@@ -97,13 +97,13 @@ func (l *link) handleRefused(p *socket.Packet, c *handlerCtx, why error) error {
 	rerr := NewRerror(CodeBadPacket, CodeText(CodeBadPacket), "the "+strings.ToLower(TypeText(p.Ptype()))+": "+why.Error())
 	switch p.Ptype() {
 	case TypePull:
-		l.wakeArrived()
+		l.passOn()
 		c = l.contextFor(p, c)
 		c.prepare()
 		l.begin()
 		l.refusePull(c, rerr)
 	case TypePush:
-		l.wakeArrived() // the logger may be slow
+		l.passOn() // the logger may be slow
 		c = l.contextFor(p, c)
 		c.prepare()
 		c.dropPush(rerr)

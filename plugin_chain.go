@@ -209,6 +209,9 @@ func (c *pluginChain) writesLaunch() bool {
 // readsHeaders reports whether any hook sees a packet before it is read.
 func (c *pluginChain) readsHeaders() bool { return len(c.sorted.Load().preReadHeader) > 0 }
 
+// readsPullHeaders reports whether any hook sees a pull before it is given to a worker.
+func (c *pluginChain) readsPullHeaders() bool { return len(c.sorted.Load().postReadPullHeader) > 0 }
+
 // seesPushes reports whether any hook sees the pushes of this side.
 func (c *pluginChain) seesPushes() bool {
 	h := c.sorted.Load()

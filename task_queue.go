@@ -1,5 +1,7 @@
 package tp
 
+import "time"
+
 // taskQueue is a queue of tasks, first in, first out, but for those that are to
 // wait for others that came before them, and for the exchanges of a link that has
 // many: of these a share stands in the queue, and the rest beside it.
@@ -16,17 +18,22 @@ type taskQueue struct {
 // takes its place at the end.
 const share = 128
 
-// lateTask is a task that runs when begun has reached a number, or nothing else
-// waits.
+// lateTask is a task that runs when nothing else waits, or, if that takes long, when
+// begun has reached a number.
 type lateTask struct {
 	task
 	after uint64
+	since time.Duration // since processStart
 }
 
-// behind is how many tasks at most are begun before one that waits for them: about
-// as many replies as are worth a write, few enough that one which is ready need
-// not wait for the handlers of all who came before.
-const behind = 16
+// A task that waits for others runs when behind of them are begun, and again as many if
+// those took less than littleTime, and so on: it waits for all that wait if they
+// are short, and hardly for those that are not. What is queued soon is written in fewer
+// pieces so.
+const (
+	behind     = 16
+	littleTime = 50 * time.Microsecond
+)
 
 func (q *taskQueue) len() int { return q.ring.n + q.late.n + q.excess }
 
@@ -50,10 +57,10 @@ func (q *taskQueue) pushExchange(c *handlerCtx) {
 	q.excess++
 }
 
-func (q *taskQueue) pushBehind(t task) { q.late.push(lateTask{t, q.begun + behind}) }
+func (q *taskQueue) pushBehind(t task) { q.late.push(lateTask{t, q.begun + behind, sinceStart()}) }
 
 func (q *taskQueue) pop() task {
-	if q.late.n > 0 && (q.ring.n == 0 || q.late.first().after <= q.begun) {
+	if q.late.n > 0 && (q.ring.n == 0 || q.isDue(q.late.first())) {
 		return q.late.pop().task
 	}
 	q.begun++
@@ -62,6 +69,16 @@ func (q *taskQueue) pop() task {
 		q.follow(c.link)
 	}
 	return t
+}
+
+// isDue reports whether t runs before others that wait. Every so often it looks at the
+// time.
+func (q *taskQueue) isDue(t *lateTask) bool {
+	if q.begun < t.after {
+		return false
+	}
+	t.after = q.begun + behind
+	return sinceStart()-t.since >= littleTime
 }
 
 // follow puts the next exchange of l, one of which was taken, into the queue.

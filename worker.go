@@ -120,6 +120,18 @@ func (p *workerPool) startExchange(c *handlerCtx) bool {
 	return true
 }
 
+// startExchanges is startExchange for some, in their order, and returns how many it
+// has started: those before the first that would be too many.
+func (p *workerPool) startExchanges(cs []*handlerCtx) (started int) {
+	p.mu.Lock()
+	for started < len(cs) && p.takeSlot(true) {
+		p.tasks.pushExchange(cs[started])
+		started++
+	}
+	p.wakeOne()
+	return started
+}
+
 // takeSlot takes a slot for a task that is about to be queued, unless there would
 // be too many. mu is held.
 func (p *workerPool) takeSlot(limited bool) bool {

@@ -107,12 +107,17 @@ func TestTaskQueueShares(t *testing.T) {
 	}
 }
 
-// A task that is to run behind others waits for 16 of them at most.
+// A task that is to run behind others waits for all of them if they take little time, and
+// if not, for 16.
 func TestTaskQueueBehind(t *testing.T) {
 	var q taskQueue
 	var ran []int
 	add := func(n int) { q.push(funcTask(func() { ran = append(ran, n) })) }
-	behind := func(n int) { q.pushBehind(funcTask(func() { ran = append(ran, n) })) }
+	// It was queued so long ago.
+	behind := func(n int, ago time.Duration) {
+		q.pushBehind(funcTask(func() { ran = append(ran, n) }))
+		q.late.places[(q.late.head+q.late.n-1)&(len(q.late.places)-1)].since -= ago
+	}
 	runAll := func() (order []int) {
 		for q.len() > 0 {
 			q.pop().run()
@@ -120,22 +125,40 @@ func TestTaskQueueBehind(t *testing.T) {
 		order, ran = ran, nil
 		return order
 	}
+	first16 := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	for i := range 20 {
 		add(i)
 	}
-	behind(100)
-	behind(101)
-	want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 100, 101, 16, 17, 18, 19}
-	if got := runAll(); !slices.Equal(got, want) {
+	behind(100, littleTime)
+	behind(101, littleTime)
+	if got, want := runAll(), append(first16, 100, 101, 16, 17, 18, 19); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	for i := range 20 {
+		add(i)
+	}
+	behind(100, -time.Hour)
+	if got, want := runAll(), append(first16, 16, 17, 18, 19, 100); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for i := range 40 {
+		add(i)
+	}
+	behind(100, -time.Hour)
+	for range 20 {
+		q.pop().run()
+	}
+	q.late.first().since -= 2 * time.Hour // now it is late
+	if got := runAll(); slices.Index(got, 100) != 32 {
+		t.Errorf("got %v", got)
+	}
 	add(0)
-	behind(100)
+	behind(100, -time.Hour)
 	add(1)
 	if got := runAll(); !slices.Equal(got, []int{0, 1, 100}) {
 		t.Errorf("got %v", got)
 	}
-	behind(100)
+	behind(100, -time.Hour)
 	if got := runAll(); !slices.Equal(got, []int{100}) {
 		t.Errorf("got %v", got)
 	}
