@@ -54,9 +54,13 @@ func (l *link) showsInput() bool {
 	return l.peer.plugins.readsHeaders() || !l.conn.TakesFrame()
 }
 
-// handful is how many pulls, and replies, a reader has in hand at most: about as many
-// small ones as a read brings.
-const handful = 128
+const (
+	// maxReplied is how many replies a reader has in hand at most: about as many small
+	// ones as a read brings.
+	maxReplied = 128
+	// maxBegun is the same of pulls. The workers need not wait until all are parsed.
+	maxBegun = 32
+)
 
 // arrival is what a reader that is not idle has in hand.
 type arrival struct {
@@ -67,7 +71,7 @@ type arrival struct {
 }
 
 var arrivals = sync.Pool{New: func() any {
-	return &arrival{replied: make([]*PullCmd, 0, handful), pulls: make([]*handlerCtx, 0, handful)}
+	return &arrival{replied: make([]*PullCmd, 0, maxReplied), pulls: make([]*handlerCtx, 0, maxBegun)}
 }}
 
 // wake tells those who wait for replies that they have come: all at once, so
@@ -264,7 +268,7 @@ func (l *link) finishPull(cmd *PullCmd) {
 		return
 	}
 	l.arrived.replied = append(l.arrived.replied, cmd)
-	if len(l.arrived.replied) == handful {
+	if len(l.arrived.replied) == maxReplied {
 		l.passOn()
 	}
 }
@@ -350,7 +354,7 @@ func (l *link) startPull(c *handlerCtx) {
 		return
 	}
 	a.pulls = append(a.pulls, c)
-	if len(a.pulls) == handful {
+	if len(a.pulls) == maxBegun {
 		l.passOn()
 	}
 }

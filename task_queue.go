@@ -24,12 +24,14 @@ type lateTask struct {
 	task
 	after uint64
 	since time.Duration // since processStart
+	again bool          // after has been raised once
 }
 
-// A task that waits for others runs when behind of them are begun, and again as many if
-// those took less than littleTime, and so on: it waits for all that wait if they
-// are short, and hardly for those that are not. What is queued soon is written in fewer
-// pieces so.
+// A task that waits for others waits for behind of them at most to be begun: about as
+// many replies as are worth a write, few enough that one which is ready need not wait for
+// the handlers of all who came before. If those took less than littleTime it waits for as
+// many again. With no end to that, 100 callers would wait for their replies all at once,
+// and then the other side for their pulls.
 const (
 	behind     = 16
 	littleTime = 50 * time.Microsecond
@@ -57,7 +59,9 @@ func (q *taskQueue) pushExchange(c *handlerCtx) {
 	q.excess++
 }
 
-func (q *taskQueue) pushBehind(t task) { q.late.push(lateTask{t, q.begun + behind, sinceStart()}) }
+func (q *taskQueue) pushBehind(t task) {
+	q.late.push(lateTask{task: t, after: q.begun + behind, since: sinceStart()})
+}
 
 func (q *taskQueue) pop() task {
 	if q.late.n > 0 && (q.ring.n == 0 || q.isDue(q.late.first())) {
@@ -71,14 +75,16 @@ func (q *taskQueue) pop() task {
 	return t
 }
 
-// isDue reports whether t runs before others that wait. Every so often it looks at the
-// time.
+// isDue reports whether t runs before others that wait.
 func (q *taskQueue) isDue(t *lateTask) bool {
 	if q.begun < t.after {
 		return false
 	}
-	t.after = q.begun + behind
-	return sinceStart()-t.since >= littleTime
+	if t.again || sinceStart()-t.since >= littleTime {
+		return true
+	}
+	t.again, t.after = true, q.begun+behind
+	return false
 }
 
 // follow puts the next exchange of l, one of which was taken, into the queue.
