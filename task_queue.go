@@ -18,20 +18,18 @@ type taskQueue struct {
 // takes its place at the end.
 const share = 128
 
-// lateTask is a task that runs when nothing else waits, or, if that takes long, when
-// begun has reached a number.
+// lateTask is a task that runs when nothing else waits, or behind some of what does.
 type lateTask struct {
 	task
-	after uint64
-	since time.Duration // since processStart
-	again bool          // after has been raised once
+	begun uint64        // that of the queue when it came
+	since time.Duration // and when that was, since processStart
 }
 
 // A task that waits for others waits for behind of them at most to be begun: about as
 // many replies as are worth a write, few enough that one which is ready need not wait for
-// the handlers of all who came before. If those took less than littleTime it waits for as
-// many again. With no end to that, 100 callers would wait for their replies all at once,
-// and then the other side for their pulls.
+// the handlers of all who came before. As long as littleTime has not passed, it waits for
+// as many again. With no end to that, 100 callers would wait for their replies all at
+// once, and then the other side for their pulls.
 const (
 	behind     = 16
 	littleTime = 50 * time.Microsecond
@@ -60,7 +58,7 @@ func (q *taskQueue) pushExchange(c *handlerCtx) {
 }
 
 func (q *taskQueue) pushBehind(t task) {
-	q.late.push(lateTask{task: t, after: q.begun + behind, since: sinceStart()})
+	q.late.push(lateTask{t, q.begun, sinceStart()})
 }
 
 func (q *taskQueue) pop() task {
@@ -77,14 +75,8 @@ func (q *taskQueue) pop() task {
 
 // isDue reports whether t runs before others that wait.
 func (q *taskQueue) isDue(t *lateTask) bool {
-	if q.begun < t.after {
-		return false
-	}
-	if t.again || sinceStart()-t.since >= littleTime {
-		return true
-	}
-	t.again, t.after = true, q.begun+behind
-	return false
+	n := q.begun - t.begun
+	return n >= 2*behind || n >= behind && sinceStart()-t.since >= littleTime
 }
 
 // follow puts the next exchange of l, one of which was taken, into the queue.

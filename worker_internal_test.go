@@ -148,6 +148,25 @@ func TestTaskQueueBehind(t *testing.T) {
 	if got := runAll(); slices.Index(got, 100) != 32 {
 		t.Errorf("got %v", got)
 	}
+	for i := range 80 {
+		add(i)
+	}
+	for i := range 3 { // each waits as long as it would alone
+		behind(100+i, -time.Hour)
+	}
+	if got := runAll(); !slices.Equal(got[32:35], []int{100, 101, 102}) {
+		t.Errorf("got %v", got)
+	}
+	for i := range 40 {
+		add(i)
+		if i == 19 {
+			q.push(funcTask(func() { q.late.first().since -= 2 * time.Hour })) // a long one
+		}
+	}
+	behind(100, -time.Hour)
+	if got := runAll(); slices.Index(got, 100) != 20 {
+		t.Errorf("got %v", got)
+	}
 	add(0)
 	behind(100, -time.Hour)
 	add(1)
