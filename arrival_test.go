@@ -144,7 +144,8 @@ func TestArrivedWhileFilterRuns(t *testing.T) {
 }
 
 // pullBefore has a server read a pull of /x, which must run, and others, with one read.
-func pullBefore(t *testing.T, srv *tp.Peer, others ...*socket.Packet) {
+func pullBefore(t *testing.T, srv *tp.Peer, others ...frame) {
+	t.Helper()
 	ran := make(chan bool, 1)
 	tp.RegPull(srv.PullRouter, "x", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) {
 		select {
@@ -153,19 +154,11 @@ func pullBefore(t *testing.T, srv *tp.Peer, others ...*socket.Packet) {
 		}
 		return nil, nil
 	})
-	conn, err := net.Dial("tcp", serve(t, srv))
-	if err != nil {
-		t.Fatal(err)
+	for i := range others {
+		others[i].seq = uint64(i + 2)
 	}
-	c := socket.NewConn(conn, socket.Options{})
-	defer c.Close()
-	for i, p := range append([]*socket.Packet{aPull("/x")}, others...) {
-		p.SetSeq(uint64(i + 1))
-		if err := c.QueuePacketNoWait(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.FlushSoon()
+	w := dialWire(t, serve(t, srv))
+	w.send(append([]frame{aPull(1, "/x")}, others...)...)
 	select {
 	case <-ran:
 	case <-time.After(30 * time.Second):
@@ -174,11 +167,7 @@ func pullBefore(t *testing.T, srv *tp.Peer, others ...*socket.Packet) {
 }
 
 // aPull returns a pull with a body that is counted among what handlers hold.
-func aPull(uri string, settings ...socket.PacketSetting) *socket.Packet {
-	return socket.NewPacket(append([]socket.PacketSetting{
-		socket.WithPtype(tp.TypePull), socket.WithUri(uri), socket.WithBody(make([]byte, 5<<10)),
-	}, settings...)...)
-}
+func aPull(seq uint64, uri string) frame { return jsonPull(seq, uri, strings.Repeat("1", 5<<10)) }
 
 // A pull does not wait for the header hook of one that came with it.
 func TestPullBeforeHook(t *testing.T) {
@@ -188,7 +177,7 @@ func TestPullBeforeHook(t *testing.T) {
 		if ctx.Input().Seq() == 2 {
 			<-stop
 		}
-	})), aPull("/x"))
+	})), aPull(2, "/x"))
 }
 
 // Nor for its filter.
@@ -196,7 +185,9 @@ func TestPullBeforeFilter(t *testing.T) {
 	filter := &stuckFilter{make(chan struct{})}
 	defer close(filter.stop)
 	xfer.Replace(filter)
-	pullBefore(t, newPeer(t, tp.PeerConfig{}), aPull("/x", socket.WithXferPipe('S')))
+	filtered := aPull(2, "/x")
+	filtered.pipe = "S"
+	pullBefore(t, newPeer(t, tp.PeerConfig{}), filtered)
 }
 
 // Nor for the handler of one that runs in the reader.
@@ -208,7 +199,7 @@ func TestPullBeforeInline(t *testing.T) {
 		<-stop
 		return nil, nil
 	})
-	pullBefore(t, srv, aPull("/inline"))
+	pullBefore(t, srv, aPull(2, "/inline"))
 }
 
 // Nor for room in the line of pushes and ordered pulls.
@@ -222,7 +213,9 @@ func TestPullBeforeLine(t *testing.T) {
 			return nil, nil
 		})
 		tp.RegPush(srv.PushRouter, "late", func(tp.PushCtx, *[]byte) { <-stop })
-		pullBefore(t, srv, aPull("/late", socket.WithPtype(ptype)), aPull("/late", socket.WithPtype(ptype)))
+		late := aPull(2, "/late")
+		late.ptype = ptype
+		pullBefore(t, srv, late, late)
 	}
 }
 
@@ -242,8 +235,108 @@ func (h refusedHook) PostExchange(ctx tp.ExchangeCtx) *tp.Rerror {
 func TestPullBeforeRefused(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)
-	for _, cfg := range []tp.PeerConfig{{MaxSessionHandlers: 1}, {MaxSessionHandlerBytes: 6 << 10}} {
-		pullBefore(t, newPeer(t, cfg, refusedHook{stop}), aPull("/x"))
+	for _, c := range []struct {
+		cfg  tp.PeerConfig
+		next frame
+	}{
+		{tp.PeerConfig{MaxSessionHandlers: 1}, aPull(2, "/x")},
+		{tp.PeerConfig{MaxSessionHandlerBytes: 6 << 10}, aPull(2, "/x")},
+		{tp.PeerConfig{UriSizeLimit: 8}, aPull(2, "/x/of/more/than/8")},
+		{tp.PeerConfig{UriSizeLimit: 8}, frame{ptype: tp.TypePush, uri: "/x/of/more/than/8"}},
+	} {
+		pullBefore(t, newPeer(t, c.cfg, refusedHook{stop}), c.next)
+	}
+}
+
+// Nor where the process has no worker for it.
+func TestPullBeforeBusy(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	tp.SetGopool(1, 0)
+	defer tp.SetGopool(0, 0)
+	pullBefore(t, newPeer(t, tp.PeerConfig{}, refusedHook{stop}), aPull(2, "/x"))
+}
+
+// slowClosers is a Listener of conns whose Close waits, as that of TLS may.
+type slowClosers struct {
+	net.Listener
+	stop chan struct{}
+}
+
+type slowCloser struct {
+	net.Conn
+	stop chan struct{}
+}
+
+func (l slowClosers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return slowCloser{conn, l.stop}, nil
+}
+
+func (c slowCloser) Close() error {
+	<-c.stop
+	return c.Conn.Close()
+}
+
+// Neither a pull nor a caller whose reply has come waits until the connection is closed for
+// what came behind.
+func TestArrivedBeforeAbort(t *testing.T) {
+	for _, next := range []frame{jsonPull(2, "/x", "1"), {ptype: 99}} {
+		for _, first := range []byte{tp.TypePull, tp.TypeReply} {
+			stop := make(chan struct{})
+			srv := newPeer(t, tp.PeerConfig{MaxPacketRate: 1})
+			on := make(chan bool, 9)
+			tp.RegPull(srv.PullRouter, "x", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) { on <- true; return nil, nil })
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			noError(t, err)
+			go srv.ServeListener(slowClosers{lis, stop})
+			w := dialWire(t, lis.Addr().String())
+			frames := []frame{jsonPull(1, "/x", "1"), next}
+			if first == tp.TypeReply {
+				sess := only(t, srv)
+				go func() { sess.Pull("/y", 1, nil); on <- true }()
+				frames[0] = w.next().replyTo("", "1")
+			}
+			w.send(frames...)
+			select {
+			case <-on:
+			case <-time.After(30 * time.Second):
+				t.Errorf("what a packet of type %d is for waits until the connection is closed for one of type %d", first, next.ptype)
+			}
+			close(stop)
+		}
+	}
+}
+
+// Of pulls that come together as many are refused as find no place, from the first that
+// finds none on.
+func TestPullsBeyondGopool(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	g := newGate()
+	defer g.unlock()
+	tp.RegPull(srv.PullRouter, "wait", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) { g.pass(); return nil, nil })
+	w := dialWire(t, serve(t, srv))
+	w.send(jsonPull(1, "/wait", "1"))
+	g.await(t, 1)
+	tp.SetGopool(3, 0) // of the whole process, and that one is running
+	defer tp.SetGopool(0, 0)
+	w.send(jsonPull(2, "/wait", "1"), jsonPull(3, "/wait", "1"), jsonPull(4, "/wait", "1"), jsonPull(5, "/wait", "1"))
+	for _, seq := range []uint64{4, 5} {
+		f := w.next()
+		if f.seq != seq {
+			t.Errorf("%d is answered, want %d", f.seq, seq)
+		}
+		wantCode(t, f.rerror(t), tp.CodeServiceUnavailable, "SetGopool")
+	}
+	g.await(t, 3)
+	g.unlock()
+	for range 3 {
+		if f := w.next(); f.seq > 3 || f.rerror(t) != nil {
+			t.Errorf("%d is answered %v", f.seq, f.rerror(t))
+		}
 	}
 }
 

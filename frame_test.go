@@ -26,10 +26,11 @@ type frame struct {
 	meta  string
 	codec byte
 	body  string
+	pipe  string // the ids of filters, which leave the rest as it is
 }
 
 func (f frame) bytes() []byte {
-	b := []byte{0, 0, 0, 0, 'f', 0}
+	b := append([]byte{0, 0, 0, 0, 'f', byte(len(f.pipe))}, f.pipe...)
 	b = binary.BigEndian.AppendUint64(b, f.seq)
 	b = append(b, f.ptype)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(f.uri)))

@@ -3,6 +3,7 @@ package tp_test
 import (
 	"io"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,59 @@ func TestHandlersAreCountedAfterGoexit(t *testing.T) {
 	w.send(jsonPull(1, "/echo", "1"))
 	if f := w.next(); f.body != "1" {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// exitHook ends the goroutine in which a pull is refused.
+type exitHook struct{}
+
+func (exitHook) Name() string { return "exit-hook" }
+
+func (exitHook) PostExchange(ctx tp.ExchangeCtx) *tp.Rerror {
+	if rerr := ctx.Rerror(); rerr != nil && rerr.Code == tp.CodeServiceUnavailable {
+		runtime.Goexit()
+	}
+	return nil
+}
+
+// A hook of a refused pull that ends the reader's goroutine ends the session, whatever
+// came with that pull: its connection is closed, the pulls of this side fail, and nothing
+// is counted as running.
+func TestSessionEndsAfterGoexitOfRefused(t *testing.T) {
+	for _, next := range []string{"/echo", "/ordered", "/inline"} {
+		t.Run(next[1:], func(t *testing.T) {
+			srv := newPeer(t, tp.PeerConfig{MaxHandlerBytes: 64 << 10}, exitHook{})
+			g := newGate()
+			defer g.unlock()
+			echo(srv)
+			nothing := func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) { return nil, nil }
+			tp.RegPull(srv.PullRouter, "wait", func(tp.PullCtx, *[]byte) ([]byte, *tp.Rerror) { g.pass(); return nil, nil })
+			tp.RegPull(srv.PullRouter.Dispatch(tp.DispatchOrdered), "ordered", nothing)
+			tp.RegPull(srv.PullRouter.Dispatch(tp.DispatchInline), "inline", nothing)
+			w := dialWire(t, serve(t, srv))
+			failed := make(chan *tp.Rerror, 1)
+			sess := only(t, srv)
+			go func() { failed <- sess.Pull("/x", 1, nil).Rerror() }()
+			w.next()
+			w.send(jsonPull(0, "/wait", "1"))
+			g.await(t, 1)
+			tp.SetGopool(1, 0) // of the whole process, and that one is running
+			defer tp.SetGopool(0, 0)
+			w.send(jsonPull(1, "/echo", "1"), jsonPull(2, next, strings.Repeat("1", 40<<10)))
+			wantCode(t, receive(t, failed), tp.CodeConnClosed, "")
+			w.wantClosed()
+			g.unlock()
+			eventually(t, "nothing is counted as running", func() bool { return srv.Stats().Handlers == 0 })
+			tp.SetGopool(0, 0)
+			w = dialWire(t, serve(t, srv))
+			half := strings.Repeat("1", 30<<10) // of what handlers may hold
+			w.send(jsonPull(1, "/ordered", half), jsonPull(2, "/ordered", half))
+			for range 2 {
+				if rerr := w.next().rerror(t); rerr != nil {
+					t.Error(rerr)
+				}
+			}
+		})
 	}
 }
 

@@ -70,9 +70,7 @@ type arrival struct {
 	pulls   []*handlerCtx // begun, but for giving them to the workers
 }
 
-var arrivals = sync.Pool{New: func() any {
-	return &arrival{replied: make([]*PullCmd, 0, maxReplied), pulls: make([]*handlerCtx, 0, maxBegun)}
-}}
+var arrivals = sync.Pool{New: func() any { return new(arrival) }}
 
 // wake tells those who wait for replies that they have come: all at once, so
 // that what they send next leaves in one write. One at a time, another processor
@@ -103,29 +101,21 @@ func (l *link) readArrived() error {
 
 // passOn gives what the reader has in hand to those who are to have it. It must be
 // called before anything that may take time, above all code of the user: the deadlines
-// of those who wait do not help them any more.
+// of those who wait do not help them any more. It runs none itself.
 func (l *link) passOn() {
 	if a := l.arrived; a != nil {
 		a.wake()
-		a.start(l)
+		a.start(&l.peer.pool)
 	}
 }
 
-// start gives the pulls to the workers of l's peer: all at once, so that they are not
-// taken one by one while the reader adds to them.
-func (a *arrival) start(l *link) {
-	if len(a.pulls) == 0 {
-		return
-	}
-	started := l.peer.pool.startExchanges(a.pulls)
-	left := a.pulls[:copy(a.pulls, a.pulls[started:])]
-	clear(a.pulls[len(left):])
-	for a.pulls = left; len(a.pulls) > 0; {
-		last := len(a.pulls) - 1
-		c := a.pulls[last]
-		a.pulls[last] = nil
-		a.pulls = a.pulls[:last] // now: a hook may end the reader
-		l.refuseBusy(c)
+// start gives the pulls to the workers: all at once, so that they are not taken one by
+// one while the reader adds to them.
+func (a *arrival) start(p *workerPool) {
+	if len(a.pulls) > 0 {
+		p.startReserved(a.pulls)
+		clear(a.pulls)
+		a.pulls = a.pulls[:0]
 	}
 }
 
@@ -186,6 +176,7 @@ func (l *link) readPacket(p *socket.Packet, c *handlerCtx) error {
 	}
 	err := l.handle(p, c)
 	if err != nil {
+		l.passOn() // closing may take time
 		l.abort(err)
 	}
 	return err
@@ -197,6 +188,7 @@ func (l *link) notRead(p *socket.Packet, c *handlerCtx, err error) error {
 		return err
 	}
 	if err = l.handleRefused(p, c, err); err != nil {
+		l.passOn()
 		l.abort(err)
 	}
 	return err
@@ -346,11 +338,14 @@ func (l *link) handlePull(c *handlerCtx) error {
 
 // startPull gives the pull to the workers, at once or soon.
 func (l *link) startPull(c *handlerCtx) {
+	if !l.peer.pool.reserve() {
+		l.passOn()
+		l.refuseBusy(c)
+		return
+	}
 	a := l.arrived
 	if a == nil {
-		if !l.peer.pool.startExchange(c) {
-			l.refuseBusy(c)
-		}
+		l.peer.pool.startReserved([]*handlerCtx{c})
 		return
 	}
 	a.pulls = append(a.pulls, c)

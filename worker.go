@@ -70,6 +70,7 @@ type workerPool struct {
 	tasks    taskQueue
 	slots    int  // goroutines, and what they could still be; all count against the limit
 	running  int  // tasks that run
+	reserved int  // slots of exchanges that are about to be queued
 	looking  bool // a worker was woken and has not looked yet
 	stopped  bool
 	idle     []*worker // the last to become idle is the first to be used
@@ -120,22 +121,35 @@ func (p *workerPool) startExchange(c *handlerCtx) bool {
 	return true
 }
 
-// startExchanges is startExchange for some, in their order, and returns how many it
-// has started: those before the first that would be too many.
-func (p *workerPool) startExchanges(cs []*handlerCtx) (started int) {
+// reserve takes the slot of an exchange that startReserved is to start, unless there
+// would be too many.
+func (p *workerPool) reserve() bool {
 	p.mu.Lock()
-	for started < len(cs) && p.takeSlot(true) {
-		p.tasks.pushExchange(cs[started])
-		started++
+	defer p.mu.Unlock()
+	if !p.takeSlot(true) {
+		return false
+	}
+	p.reserved++
+	return true
+}
+
+// startReserved is startExchange for some that have their slots, in their order.
+func (p *workerPool) startReserved(cs []*handlerCtx) {
+	p.mu.Lock()
+	p.reserved -= len(cs)
+	for _, c := range cs {
+		p.tasks.pushExchange(c)
 	}
 	p.wakeOne()
-	return started
 }
+
+// taken returns how many slots are in use. mu is held.
+func (p *workerPool) taken() int { return p.running + p.tasks.len() + p.reserved }
 
 // takeSlot takes a slot for a task that is about to be queued, unless there would
 // be too many. mu is held.
 func (p *workerPool) takeSlot(limited bool) bool {
-	free := p.slots - p.running - p.tasks.len()
+	free := p.slots - p.taken()
 	if free == 0 {
 		if !addGoroutine() {
 			if limited {
@@ -232,7 +246,7 @@ func (p *workerPool) leave() {
 
 // settle tells when all is quiet. mu is held.
 func (p *workerPool) settle() {
-	if p.running == 0 && p.tasks.len() == 0 {
+	if p.taken() == 0 {
 		p.allQuiet.Tell()
 	}
 }
@@ -261,7 +275,7 @@ func (p *workerPool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shrink(p.spare)
-	p.spare = p.slots - p.running - p.tasks.len()
+	p.spare = p.slots - p.taken()
 	if p.stopped || p.slots == 0 {
 		p.sweeper = nil
 		return
@@ -272,11 +286,11 @@ func (p *workerPool) sweep() {
 // shrink gives up at most n slots that are free: first those whose goroutines
 // have been idle for longest, then those that have none. mu is held.
 func (p *workerPool) shrink(n int) {
-	taken := p.tasks.len()
-	if p.looking {
-		taken = max(taken, 1) // that of the worker which looks
+	taken := p.taken()
+	if p.looking && p.tasks.len() == 0 {
+		taken++ // that of the worker which looks
 	}
-	n = min(n, p.slots-p.running-taken)
+	n = min(n, p.slots-taken)
 	end := min(n, len(p.idle))
 	for _, w := range p.idle[:end] {
 		w.wake <- false
@@ -302,7 +316,7 @@ func (p *workerPool) stop() {
 func (p *workerPool) wait(done <-chan struct{}) bool {
 	for {
 		p.mu.Lock()
-		if p.running == 0 && p.tasks.len() == 0 {
+		if p.taken() == 0 {
 			p.mu.Unlock()
 			return true
 		}
