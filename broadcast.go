@@ -53,7 +53,7 @@ func (b *PreparedPush) Send(sess Session) *Rerror {
 	}
 	toFlush, rerr, err := b.queue(s)
 	if toFlush != nil {
-		b.peer.pool.mustStart(flushTask{toFlush})
+		b.peer.flushes.add(toFlush)
 	}
 	if err != nil {
 		rerr = writeRerror(err)
@@ -82,19 +82,6 @@ func (b *PreparedPush) queue(s *session) (toFlush *socket.Conn, refused *Rerror,
 	c.fill(b.peer, b.uri, b.args, b.setting)
 	refused, err = c.push()
 	return nil, refused, err
-}
-
-// flushTask flushes Conns one after the other. None of them holds it up.
-type flushTask []*socket.Conn
-
-// flushTogether is how many Conns one worker flushes: enough to cost little,
-// few enough that pulls need not wait for long.
-const flushTogether = 128
-
-func (t flushTask) run() {
-	for _, c := range t {
-		c.FlushSoon()
-	}
 }
 
 // BroadcastCount is what became of a broadcast.
@@ -126,11 +113,9 @@ func (p *Peer) Broadcast(uri string, args interface{}, filter func(Session) bool
 // Broadcast is Peer.Broadcast of what was prepared.
 func (b *PreparedPush) Broadcast(filter func(Session) bool) BroadcastCount {
 	var n BroadcastCount
-	var toFlush flushTask
+	toFlush := make([]*socket.Conn, 0, flushTogether)
 	defer func() { // also when the filter panics: who is to be flushed is flushed by nobody else
-		if len(toFlush) > 0 {
-			b.peer.pool.mustStart(toFlush)
-		}
+		b.peer.flushes.add(toFlush...)
 	}()
 	for _, s := range b.peer.hub.all() {
 		if filter != nil && !filter(s) {
@@ -149,8 +134,8 @@ func (b *PreparedPush) Broadcast(filter func(Session) bool) BroadcastCount {
 			continue
 		}
 		if toFlush = append(toFlush, conn); len(toFlush) == flushTogether {
-			b.peer.pool.mustStart(toFlush)
-			toFlush = make(flushTask, 0, flushTogether)
+			b.peer.flushes.add(toFlush...)
+			toFlush = toFlush[:0]
 		}
 	}
 	return n

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	tp "github.com/henrylee2cn/teleport"
 	"github.com/henrylee2cn/teleport/socket"
@@ -212,36 +214,70 @@ func TestBroadcastFails(t *testing.T) {
 	}
 }
 
-// BenchmarkBroadcast sends 128 bytes to 1,000 sessions, until they have them.
-func BenchmarkBroadcast(b *testing.B) {
-	srv := newPeer(b, tp.PeerConfig{})
+// audience returns a peer with 1,000 sessions, whose other sides call heard for each push of
+// /news, and the last of these.
+func audience(b *testing.B, heard func()) (srv *tp.Peer, last tp.Session) {
+	srv, cli := newPeer(b, tp.PeerConfig{}), newPeer(b, tp.PeerConfig{})
 	addr := serve(b, srv)
-	cli := newPeer(b, tp.PeerConfig{})
-	var received atomic.Int64
-	all := make(chan struct{}, 1)
-	const clients = 1000
-	tp.RegPush(cli.PushRouter, "news", func(tp.PushCtx, *[]byte) {
-		if received.Add(1) == clients*int64(b.N) {
-			all <- struct{}{}
-		}
-	})
+	tp.RegPush(cli.PushRouter, "news", func(tp.PushCtx, *[]byte) { heard() })
 	tp.RegPull(srv.PullRouter, "hello", func(tp.PullCtx, *int) (int, *tp.Rerror) { return 0, nil })
-	for range clients {
-		if rerr := dial(b, cli, addr).Pull("/hello", 0, nil).Rerror(); rerr != nil {
+	for range audienceSize {
+		last = dial(b, cli, addr)
+		if rerr := last.Pull("/hello", 0, nil).Rerror(); rerr != nil {
 			b.Fatal(rerr)
 		}
 	}
+	return srv, last
+}
+
+const audienceSize = 1000
+
+// BenchmarkBroadcast sends 128 bytes to 1,000 sessions, until they have them.
+func BenchmarkBroadcast(b *testing.B) {
+	var received atomic.Int64
+	all := make(chan struct{}, 1)
+	srv, _ := audience(b, func() {
+		if received.Add(1) == audienceSize*int64(b.N) {
+			all <- struct{}{}
+		}
+	})
 	body := bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
 		count, rerr := srv.Broadcast("/news", body, nil)
-		if rerr != nil || count.Sent != clients {
+		if rerr != nil || count.Sent != audienceSize {
 			b.Fatalf("%+v, %v", count, rerr)
 		}
 	}
 	pushed := b.Elapsed()
 	<-all
-	b.ReportMetric(float64(clients*b.N)/b.Elapsed().Seconds(), "msgs/s")
-	b.ReportMetric(float64(pushed.Nanoseconds())/float64(clients*b.N), "ns/push")
+	b.ReportMetric(float64(audienceSize*b.N)/b.Elapsed().Seconds(), "msgs/s")
+	b.ReportMetric(float64(pushed.Nanoseconds())/float64(audienceSize*b.N), "ns/push")
+}
+
+// BenchmarkPullBesideBroadcasts pulls on one of 1,000 sessions, to all of which 128 bytes
+// are sent 100 times a second.
+func BenchmarkPullBesideBroadcasts(b *testing.B) {
+	srv, sess := audience(b, func() {})
+	body := bytes.Repeat([]byte("x"), 128)
+	stop := make(chan struct{})
+	var caster sync.WaitGroup
+	caster.Go(func() {
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				srv.Broadcast("/news", body, nil)
+			case <-stop:
+				return
+			}
+		}
+	})
+	for b.Loop() {
+		if rerr := sess.Pull("/hello", 0, nil).Rerror(); rerr != nil {
+			b.Fatal(rerr)
+		}
+	}
+	close(stop)
+	caster.Wait()
 }

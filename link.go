@@ -186,7 +186,7 @@ func (l *link) sendNeverWaiting(p *socket.Packet) error {
 	added := l.caps.announce(p, l.peer.cfg.MetaSizeLimit)
 	flush, err := l.conn.QueuePacketNeverWaiting(p)
 	if flush {
-		l.peer.pool.mustStart(flushTask{l.conn})
+		l.peer.flushes.add(l.conn)
 	}
 	added.sent(err)
 	if err != nil {
@@ -231,7 +231,7 @@ func (l *link) queueControl(ptype byte, seq uint64) {
 func (l *link) sendControl(ptype byte, seq uint64) {
 	flush, _ := l.conn.QueuePacketNeverWaiting(l.controlPacket(ptype, seq))
 	if flush {
-		l.peer.pool.mustStart(flushTask{l.conn})
+		l.peer.flushes.add(l.conn)
 	}
 }
 
@@ -244,7 +244,7 @@ func (l *link) sendPing() {
 		_ = l.conn.QueuePacketNoWait(ping)
 		l.conn.FlushSoon()
 	} else if flush {
-		l.peer.pool.mustStart(flushTask{l.conn})
+		l.peer.flushes.add(l.conn)
 	}
 }
 

@@ -41,6 +41,7 @@ type Peer struct {
 	keeper      *keeper
 	connOptions *socket.Options // of all connections
 	broadcasts  atomic.Uint64   // how many pushes were prepared
+	flushes     flushQueue
 	tally       tally
 	drops       linePace
 	strangers   linePace
@@ -95,6 +96,7 @@ func NewPeer(cfg *PeerConfig, plugin ...Plugin) *Peer {
 		drops:     linePace{of: "dropped pushes"},
 		strangers: linePace{of: "connections that were not accepted"},
 	}
+	p.flushes.pool = &p.pool
 	p.spawn = func(fn func()) { p.pool.mustStart(p.safely(fn)) } // once, not for each session
 	p.life, p.die = context.WithCancel(context.Background())
 	p.codecID, _ = p.cfg.bodyCodec() // Validate has found it

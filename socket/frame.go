@@ -43,8 +43,9 @@ func (c *Conn) QueueFrame(f *Frame) (flush bool, err error) {
 }
 
 // QueuePacketNeverWaiting is QueuePacketUnflushed for who sends to many: it waits
-// for nothing, and fails with ErrQueueFull when the queue is full. It may be
-// flushed for many Conns together.
+// for nothing, and fails with ErrQueueFull when the queue is full. The flush may wait
+// until it is this Conn's turn among many: who comes meanwhile with
+// QueuePacketUnflushed is told to flush too.
 func (c *Conn) QueuePacketNeverWaiting(p *Packet) (flush bool, err error) {
 	_, flush, err = c.queuePacket(p, neverWaits)
 	return flush, err

@@ -65,7 +65,8 @@ type outbox struct {
 	batch    int32 // about how much is gathered when a flusher takes it; at most writeChunk
 	open     bool  // the last buffer of queue is a chunk, which frames are added to
 	flushing bool  // there is a flusher
-	promised bool  // someone who never waits will see to a flush
+	promised bool  // a worker will see to a flush
+	inTurn   bool  // someone will who sends to many, when it is this Conn's turn
 	ended    bool  // nothing more is taken: see EndWrite
 
 	spare    []*buffer     // an empty list, to be the next queue
@@ -194,9 +195,14 @@ func (o *outbox) count(c *Conn, n int, how patience) (target uint64, flusher boo
 	if o.flushing {
 		return o.accepted, false
 	}
-	if how.leavesFlush() {
+	switch how {
+	case leavesFlush: // it does not wait for its turn
 		promised := o.promised
 		o.promised = true
+		return o.accepted, !promised
+	case neverWaits:
+		promised := o.promised || o.inTurn
+		o.inTurn = o.inTurn || !promised
 		return o.accepted, !promised
 	}
 	// The reader gathers what it sends until it waits, or the other side can begin.
@@ -431,7 +437,7 @@ func (o *outbox) batchUp() []*buffer {
 	}
 	o.batch = int32(min(max(o.gathered, int(o.batch)/2), writeChunk))
 	o.queue, o.gathered, o.frames, o.open = nil, 0, 0, false
-	o.promised = false
+	o.promised, o.inTurn = false, false
 	return batch
 }
 

@@ -737,6 +737,30 @@ func TestWriteQueued(t *testing.T) {
 	})
 }
 
+// Who flushes soon does not rely on one who does when the Conn's turn comes, but the other
+// way round.
+func TestUnflushedInTurn(t *testing.T) {
+	s, open := gate()
+	open()
+	c := s.conn(socket.Options{})
+	queue := func(as func(*socket.Packet) (bool, error), uri string) bool {
+		flush, err := as(socket.NewPacket(socket.WithUri(uri)))
+		noError(t, err)
+		return flush
+	}
+	for range 2 {
+		equal(t, "in turn", queue(c.QueuePacketNeverWaiting, "/a"), true)
+		equal(t, "in turn again", queue(c.QueuePacketNeverWaiting, "/b"), false)
+		equal(t, "soon", queue(c.QueuePacketUnflushed, "/c"), true)
+		equal(t, "soon again", queue(c.QueuePacketUnflushed, "/d"), false)
+		equal(t, "more came meanwhile", c.WriteQueued(), false)
+		equal(t, "soon", queue(c.QueuePacketUnflushed, "/e"), true)
+		equal(t, "in turn", queue(c.QueuePacketNeverWaiting, "/f"), false)
+		equal(t, "more came meanwhile", c.WriteQueued(), false)
+	}
+	equal(t, "arrived", uris(t, s.output()), "/a /b /c /d /e /f /a /b /c /d /e /f")
+}
+
 // takesAll is a conn whose kernel takes all, and that calls then when it has a
 // number of bytes.
 type takesAll struct {
