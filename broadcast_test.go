@@ -70,6 +70,58 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
+// Whoever else writes on the sessions of a broadcast, and flushes what it has left there or
+// leaves it to the broadcast: nothing stays behind.
+func TestBroadcastAmidPulls(t *testing.T) {
+	srv := newPeer(t, tp.PeerConfig{})
+	echo(srv)
+	addr := serve(t, srv)
+	const clients, bursts, burst = 8, 40, 25
+	var heard [clients]atomic.Int64
+	var sessions []tp.Session
+	for i := range clients {
+		cli := newPeer(t, tp.PeerConfig{})
+		tp.RegPush(cli.PushRouter, "news", func(tp.PushCtx, *[]byte) { heard[i].Add(1) })
+		sessions = append(sessions, dial(t, cli, addr))
+	}
+	eventually(t, "all are there", func() bool { return srv.CountSession() == clients })
+	var want int64
+	for range bursts {
+		var all sync.WaitGroup
+		for _, sess := range sessions {
+			for range 4 {
+				all.Go(func() {
+					for range burst {
+						if rerr := sess.Pull("/echo", []byte("1"), nil).Rerror(); rerr != nil {
+							t.Error(rerr)
+						}
+					}
+				})
+			}
+		}
+		all.Go(func() {
+			srv.RangeSession(func(sess tp.Session) bool {
+				if rerr := sess.Push("/news", []byte("1")); rerr != nil {
+					t.Error(rerr)
+				}
+				return true
+			})
+		})
+		all.Go(func() {
+			for range burst {
+				if count, rerr := srv.Broadcast("/news", []byte("1"), nil); rerr != nil || count.Sent != clients {
+					t.Error(count, rerr)
+				}
+			}
+		})
+		all.Wait()
+		want += burst + 1
+		for i := range heard {
+			eventually(t, "all are heard", func() bool { return heard[i].Load() == want })
+		}
+	}
+}
+
 // Who never reads is skipped when its queue is full. The others get all.
 func TestBroadcastSkipsFullSessions(t *testing.T) {
 	srv := newPeer(t, tp.PeerConfig{WriteQueueLimit: 64 << 10})
