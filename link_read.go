@@ -27,27 +27,6 @@ const (
 	looksAlive = 4
 )
 
-// read is the reader. It returns when nothing more can be read, and why.
-//
-// Where it waits, it and what called it have small frames: the stack of a
-// goroutine that needs more than 2 KiB is doubled for good.
-func (l *link) read() error {
-	for {
-		if l.showsInput() {
-			if err := l.readShown(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := l.conn.Await(); err != nil {
-			return err
-		}
-		if err := l.readArrived(); err != nil {
-			return err
-		}
-	}
-}
-
 // showsInput reports whether users see a packet while it is read: hooks, or a
 // Proto of their own. Such a one is never used again.
 func (l *link) showsInput() bool {

@@ -229,10 +229,21 @@ var errReaderGone = errors.New("a handler or hook ended the goroutine that reads
 
 // serve is the goroutine of a link: its reader, and what comes after it, also when
 // an inline handler or a hook ends the goroutine.
+//
+// Where it waits there are few frames, for each collection looks through those of every
+// session, and small ones: a stack that needs more than 2 KiB is doubled for good.
 func (s *session) serve(l *link) {
-	err := errReaderGone
-	defer func() { s.finish(l, err) }()
-	err = l.read()
+	end := errReaderGone
+	defer func() { s.finish(l, end) }()
+	var err error
+	for err == nil {
+		if l.showsInput() {
+			err = l.readShown()
+		} else if err = l.conn.Await(); err == nil {
+			err = l.readArrived()
+		}
+	}
+	end = err
 }
 
 // finish is what comes after the reader, which ended with err.

@@ -67,7 +67,7 @@ func (c *Conn) Await() error {
 	c.in.begun, c.in.frameTimed = false, false
 	err := c.beforeWait()
 	if err == nil {
-		err = c.fill()
+		err = c.in.filled(c.raw.Read(c.in.ready))
 	}
 	if err != nil && c.closed.Load() {
 		return ErrProactivelyCloseSocket
@@ -143,16 +143,7 @@ func (c *Conn) readDirect(b []byte) (int, error) {
 func (c *Conn) fill() error {
 	in := &c.in
 	if c.raw != nil {
-		err := c.raw.Read(in.ready)
-		if err == nil {
-			err, in.buf.err = in.buf.err, nil
-		}
-		if err != nil {
-			in.release()
-			return err
-		}
-		in.count(in.buf.w)
-		return nil
+		return in.filled(c.raw.Read(in.ready))
 	}
 	if in.buf == nil {
 		in.buf = newReadBuffer(smallReadBufferSize)
@@ -160,6 +151,20 @@ func (c *Conn) fill() error {
 	n, err := c.readConn(in.buf.mem)
 	in.buf.r, in.buf.w = 0, n
 	return err
+}
+
+// filled counts what a raw read, which has returned err, has put into buf, and returns
+// why that is nothing. It does not read, so that an idle conn waits with a frame less.
+func (in *inbox) filled(err error) error {
+	if err == nil {
+		err, in.buf.err = in.buf.err, nil
+	}
+	if err != nil {
+		in.release()
+		return err
+	}
+	in.count(in.buf.w)
+	return nil
 }
 
 // readConn reads at least one byte, or fails.
